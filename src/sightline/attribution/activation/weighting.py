@@ -1,0 +1,41 @@
+"""The engine of class activation maps: a method is a weighting of a layer's activations.
+
+map = Σ_k weight_k ⊙ activation_k at the layer, negative parts cut off where the method's paper says so, then enlarged
+bilinearly to the picture.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Annotated, final
+
+import torch
+
+from sightline.attribution.base import Maps, Method, Wants
+from sightline.models.targets import Target
+from sightline.passes.clean import LayerView
+from sightline.passes.passes import Passes
+from sightline.types import Doc, Pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighting(Method):
+    """A class activation map; a subclass states how channels are weighted."""
+
+    layer: Annotated[str | None, Doc("name of the layer; chosen and reported when left out")] = None
+
+    reads_gradients = True
+
+    @abstractmethod
+    def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
+        """The map at the layer, `b h w`, from its activations and gradients `b K h w`."""
+
+    def wants(self) -> Wants:
+        return Wants(layers=(self.layer,))
+
+    @final
+    def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
+        wanted = self.layer if self.layer is not None else passes.classifier.layer
+        view = passes.layer(pixels, wanted, target if self.reads_gradients else None)
+        return Maps(values=self.weigh(view, passes, pixels, target)[:, None], layer=view.layer.name)

@@ -1,0 +1,147 @@
+"""What a method is, and what it gives.
+
+A method is a frozen value whose fields are its hyper-parameters; calling it changes nothing in it. A method states only
+its own idea in `attribute`; the final `__call__` does once what all need: the refusal by name, the quiet network,
+bringing a coarse map to the picture, the checks of what came out.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import ClassVar, final
+
+import torch
+from torch.nn import functional
+
+from sightline.errors import NonFiniteError, NotSupportedError, TargetError
+from sightline.models.targets import Target
+from sightline.passes.passes import Passes
+from sightline.spec import Named
+from sightline.types import Map, Pixels
+
+
+class Needs(Enum):
+    """What a network must offer for a method to be defined."""
+
+    SCORES = "scores"
+    GRADIENTS = "gradients"
+    LAYER = "gradients and a layer on a grid"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traits:
+    """What a method guarantees and needs; the contract suite picks its checks by them.
+
+    Attributes:
+        family: the room it lives in.
+        needs: what the network must offer.
+        cost: passes for one picture, in words (F forward, B backward).
+        paper: authors, title, venue, year.
+        signed: whether the map has negative values (evidence against).
+        complete: whether the map sums to a difference of scores.
+        deterministic: whether the map does not depend on a seed.
+        class_sensitive: whether another target gives another map.
+    """
+
+    family: str
+    needs: Needs
+    cost: str
+    paper: str
+    signed: bool = True
+    complete: bool = False
+    deterministic: bool = True
+    class_sensitive: bool = True
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Maps:
+    """What a method found, for every picture of a batch.
+
+    Attributes:
+        values: `b c h w` float32, signed: per channel at the pixels, or one channel at the pixels or on a layer's grid.
+        layer: the layer that was looked at, if any.
+        numbers: `b` each, such as the completeness error.
+        arrays: `b …` each, such as the label map under occlusion.
+        warnings: what the user must know of these maps.
+    """
+
+    values: torch.Tensor
+    layer: str | None = None
+    numbers: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    arrays: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def at_pixels(self, height: int, width: int) -> Map:
+        """The map, `b h w`: channels summed, a layer's grid enlarged bilinearly to the picture."""
+        values = self.values.sum(1, keepdim=True).float()
+        if values.shape[-2:] != (height, width):
+            values = functional.interpolate(values, (height, width), mode="bilinear", align_corners=False)
+        return values[:, 0]
+
+
+@dataclass(frozen=True)
+class Wants:
+    """What a method will ask of the clean pass, so that one pass can serve all methods."""
+
+    gradients: bool = False
+    layers: tuple[str | None, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(Named):
+    """A way to explain a score. Subclasses give `traits` and `attribute`, and are listed in the table."""
+
+    traits: ClassVar[Traits]
+
+    @abstractmethod
+    def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
+        """The maps of a batch.
+
+        Args:
+            passes: where the network is asked.
+            pixels: `b c h w`, prepared.
+            target: the score to explain, one a picture.
+        """
+
+    def wants(self) -> Wants:
+        """What this method will ask of the clean pass."""
+        return Wants()
+
+    @final
+    def __call__(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
+        """The maps of a batch, checked.
+
+        Raises:
+            NotSupportedError: the network does not offer what the method needs.
+            TargetError: not one target a picture.
+            NonFiniteError: the map holds NaN or infinity.
+        """
+        self.check(passes)
+        if len(target) != len(pixels):
+            raise TargetError(f"{len(target)} targets for {len(pixels)} pictures: give one a picture")
+        with passes:
+            maps = self.attribute(passes, pixels, target)
+        if not torch.isfinite(maps.values).all():
+            raise NonFiniteError(f"{self.name} gave a map that is NaN or infinite")
+        return maps
+
+    def check(self, passes: Passes) -> None:
+        """Refuse, by name, a network that does not offer what the method needs.
+
+        Raises:
+            NotSupportedError: with the reason and the way out.
+        """
+        classifier, needs = passes.classifier, self.traits.needs
+        if needs is not Needs.SCORES and not classifier.gradients:
+            raise NotSupportedError(
+                f"{self.name} needs {needs.value}, but {classifier.name!r} is forward-only (a function from pixels to "
+                "scores): use a perturbation method such as occlusion, or give the nn.Module itself"
+            )
+        if needs is Needs.LAYER and classifier.network is None:
+            raise NotSupportedError(
+                f"{self.name} needs a layer, but {classifier.name!r} is a function without layers: "
+                "give the nn.Module itself, or use gradient methods"
+            )

@@ -1,0 +1,192 @@
+"""What a metric is, what it is asked, and what it answers.
+
+A metric is a frozen value whose fields are its settings; it judges one map of one picture by one number. A metric states
+only its own idea in `measure`; the final `__call__` does once what all need: the checks of the map and of the mask, and
+the check of what came out.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar, Literal, NamedTuple, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import NonFiniteError, UsageError
+from sightline.images.frame import Frame
+from sightline.models.targets import Target
+from sightline.passes.passes import Passes
+from sightline.spec import Named
+from sightline.types import Pixels
+
+FLAT = "the map is flat: the same value everywhere, so its order and its maximum are those of the rule for ties"
+CROPPED = 0.01  # an object that is cut off by less than this is not worth a warning
+
+
+class Curve(NamedTuple):
+    """Points of a curve, `n` and `n` float64, x from 0 to 1."""
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricTraits:
+    """How to read a metric, and what it needs.
+
+    Attributes:
+        family: the room it lives in.
+        better: whether a higher or a lower value speaks for the map.
+        needs_mask: whether it must be told where the object is.
+        asks: whether it asks the network; a metric that does not costs no passes.
+        range: the values it can take, in words.
+        cost: passes for one map, in words (F forward).
+        paper: authors, title, venue, year.
+    """
+
+    family: str
+    better: Literal["higher", "lower"]
+    needs_mask: bool
+    asks: bool
+    range: str
+    cost: str
+    paper: str
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Question:
+    """One map of one picture, to be judged.
+
+    Attributes:
+        pixels: `1 c h w`, what the network was given.
+        map: `h w` float32, signed, in the frame of the network's input.
+        picture_map: `H W` float32, the map in the frame of the picture; 0 where the network did not look.
+        target: what the map explains, of length 1.
+        frame: where the network's input lies in the picture.
+        mask: `H W` booleans of the picture, True on the object, if it is known.
+    """
+
+    pixels: Pixels
+    map: NDArray[np.float32]
+    picture_map: NDArray[np.float32]
+    target: Target
+    frame: Frame
+    mask: NDArray[np.bool_] | None = None
+
+    @cached_property
+    def seen(self) -> NDArray[np.bool_]:
+        """Where the network looked, `H W`."""
+        return self.frame.seen()
+
+    @property
+    def object(self) -> NDArray[np.bool_]:
+        """The mask, in a metric that needs one (its presence is checked before)."""
+        assert self.mask is not None
+        return self.mask
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Value:
+    """What a metric found.
+
+    Attributes:
+        value: the number.
+        curve: where the number is an area, the curve above it.
+        details: what else was measured, in numbers.
+        warnings: what the reader must know before believing the number.
+    """
+
+    value: float
+    curve: Curve | None = None
+    details: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(Named):
+    """A way to judge a map by one number. Subclasses give `traits` and `measure`, and are listed in the table."""
+
+    traits: ClassVar[MetricTraits]
+
+    @abstractmethod
+    def measure(self, passes: Passes, question: Question) -> Value:
+        """The value of one map.
+
+        Args:
+            passes: where the network is asked; where `traits.asks` is False it may not be.
+            question: the map, the picture and the target; with a mask where the metric needs one.
+        """
+
+    @final
+    def __call__(self, passes: Passes, question: Question) -> Value:
+        """The value of one map, checked.
+
+        Raises:
+            UsageError: no mask where one is needed, an empty one, or one of another size than the picture; a map of
+                another size than the network's input.
+            NonFiniteError: the map, or what came out, holds NaN or infinity.
+        """
+        _check_map(question)
+        warnings = _mask_warnings(self, question) if self.traits.needs_mask else []
+        with passes:
+            found = self.measure(passes, question)
+        numbers = [found.value, *found.details.values(), *(found.curve.y if found.curve else ())]
+        if not all(map(math.isfinite, numbers)):
+            raise NonFiniteError(f"{self.name} gave a value that is NaN or infinite")
+        return Value(
+            value=found.value,
+            curve=found.curve,
+            details=found.details,
+            warnings=tuple(dict.fromkeys([*warnings, *found.warnings])),
+        )
+
+
+def is_flat(values: NDArray[np.float32]) -> bool:
+    """Whether a map has the same value everywhere."""
+    return bool(values.min() == values.max())
+
+
+def _check_map(question: Question) -> None:
+    pixels, frame = question.pixels, question.frame
+    if len(pixels) != 1 or len(question.target) != 1:
+        raise UsageError(f"a metric judges one picture at a time, got {len(pixels)} with {len(question.target)} targets")
+    _check_size(question.map, (int(pixels.shape[2]), int(pixels.shape[3])), "the network's input")
+    _check_size(question.picture_map, frame.picture, "the picture")
+    if not (np.isfinite(question.map).all() and np.isfinite(question.picture_map).all()):
+        raise NonFiniteError("the map holds NaN or infinity and cannot be judged")
+
+
+def _check_size(values: NDArray, size: tuple[int, int], where: str) -> None:
+    if values.shape != size:
+        came = " × ".join(map(str, values.shape))
+        raise UsageError(f"a map of {came} came where {where} has {size[0]} × {size[1]} (height × width)")
+
+
+def _mask_warnings(metric: Metric, question: Question) -> list[str]:
+    """Refuse a mask that says nothing; tell how much of the object the network could not see."""
+    mask, size = question.mask, question.frame.picture
+    if mask is None:
+        raise UsageError(
+            f"{metric.name} needs to know where the object is: give mask= as booleans {size[0]} × {size[1]} of the "
+            "picture (True on the object), a box (left, top, right, bottom), or a picture that is white on the object"
+        )
+    if mask.shape != size or mask.dtype != bool:
+        came = " × ".join(map(str, mask.shape))
+        raise UsageError(
+            f"{metric.name}: a mask of {came} {mask.dtype} came, expected booleans {size[0]} × {size[1]}, height × width "
+            "of the upright picture"
+        )
+    if not mask.any():
+        raise UsageError(f"{metric.name}: the mask is empty, no pixel of it is True: nothing can lie on the object")
+    warnings = []
+    if mask.all():
+        warnings.append("the mask covers the whole picture: every map gets the best value")
+    cut = 1 - np.count_nonzero(mask & question.seen) / np.count_nonzero(mask)
+    if cut > CROPPED:
+        warnings.append(f"{cut:.0%} of the object lies outside of what the network was shown (cropped away)")
+    return warnings

@@ -1,0 +1,79 @@
+"""Exchanging the pixels of one picture for those of another in the order of a map: what deletion and insertion share.
+
+    order   pixels by falling value of the map; of equal values the one that comes last in reading order goes first
+    step    p = ⌈n / steps⌉ pixels of n, all channels at once; T = ⌈n / p⌉ steps, the last one may be shorter
+    h_i     probability of the target after i steps, i = 0 … T
+    value   (Σ h_i − h_0/2 − h_T/2) / T, the area under the h_i by the trapezoid rule on an axis from 0 to 1
+
+V. Petsiuk, A. Das and K. Saenko, "RISE: Randomized Input Sampling for Explanation of Black-box Models", BMVC 2018, under
+"Evaluation Metrics", and the authors' code. There, and here, every step counts the same, also a shorter last one. For a
+contrast A-vs-B the probability is that of A given that it is A or B.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sightline.evaluation.base import FLAT, Curve, Question, Value, is_flat
+from sightline.passes.passes import Passes
+from sightline.passes.perturbations import Ranked
+from sightline.types import Doc, Pixels, Range
+
+Steps = Annotated[int, Range(1, 1 << 24), Doc("steps at most, each of ⌈pixels / steps⌉ pixels; RISE: 224 of 224 pixels")]
+FAINT = 0.05
+
+
+class Plan(NamedTuple):
+    """The order of the pixels and how many are exchanged at each point of the curve."""
+
+    rank: torch.Tensor
+    """`1 h w` int64, the place of each pixel in the order, from 0."""
+    counts: torch.Tensor
+    """`T + 1` int64, from 0 to all pixels."""
+
+
+def plan(map: NDArray[np.float32], steps: int) -> Plan:
+    """What is exchanged when."""
+    order = np.argsort(map, axis=None, kind="stable")[::-1]
+    rank = np.empty(map.size, np.int64)
+    rank[order] = np.arange(map.size)
+    counts = np.append(np.arange(0, map.size, -(-map.size // steps)), map.size)
+    return Plan(torch.from_numpy(rank.reshape(1, *map.shape)), torch.from_numpy(counts))
+
+
+def probabilities(passes: Passes, start: Pixels, end: Pixels, question: Question, counts: torch.Tensor) -> torch.Tensor:
+    """`m` float64: the probability of the target where `counts` pixels of `start` show what `end` shows."""
+    rank = plan(question.map, 1).rank.to(start.device)
+    scores = passes.perturbed(start, Ranked(rank, counts, end))[:, 0]
+    return passes.probability(scores, question.target.tiled(len(scores))).double().cpu()
+
+
+def clean_probability(passes: Passes, question: Question) -> torch.Tensor:
+    """`1` float64: the probability of the target in the picture itself; no pass where it is shared."""
+    return passes.probability(passes.scores(question.pixels), question.target).double().cpu()
+
+
+def area(heights: torch.Tensor) -> float:
+    """The area under equally spaced points from 0 to 1, by the trapezoid rule."""
+    return float((heights.sum() - (heights[0] + heights[-1]) / 2) / (len(heights) - 1))
+
+
+def value_of(heights: torch.Tensor, question: Question, clean: float) -> Value:
+    """The value of a curve, and what must be known of it."""
+    warnings = [FLAT] if is_flat(question.map) else []
+    if clean < FAINT:
+        warnings.append(
+            f"the network gives the target only {clean:.1%} in the whole picture: there is little to lose or to win, so "
+            "the value says little about the map"
+        )
+    steps = len(heights) - 1
+    return Value(
+        value=area(heights),
+        curve=Curve(np.linspace(0, 1, steps + 1), heights.numpy()),
+        details={"steps": steps, "tied": 1 - len(np.unique(question.map)) / question.map.size},
+        warnings=tuple(warnings),
+    )

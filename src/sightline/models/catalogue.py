@@ -1,0 +1,161 @@
+"""Networks by name: where they come from, and how they are loaded. No torch until one is loaded."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sightline.errors import ModelError, nearest, unknown
+
+if TYPE_CHECKING:
+    from sightline.models.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where networks come from.
+
+    Attributes:
+        name: how a network is asked for.
+        source: the module of `sightline.models.sources` that loads it.
+        what: what it is, in a few words.
+        example: a name that can be typed as it stands.
+        library: the optional library it needs, or none.
+        extra: the extra of Sightline that installs the library, or none.
+    """
+
+    name: str
+    source: str
+    what: str
+    example: str
+    library: str | None = None
+    extra: str | None = None
+
+    @property
+    def available(self) -> bool:
+        """Whether the library is installed."""
+        return self.library is None or importlib.util.find_spec(self.library) is not None
+
+
+SOURCES: tuple[Source, ...] = (
+    Source("demo", "built_in", "built-in network for rendered scenes, trained honestly", "demo"),
+    Source("demo/cheat", "built_in", "its twin, trained where a bell or snow gave the answer away", "demo/cheat"),
+    Source(
+        "torchvision/NAME", "torchvision", "torchvision's classifiers, with the preparation of their weights",
+        "torchvision/resnet50", "torchvision", "torchvision",
+    ),
+    Source("timm/NAME", "timm", "timm's networks, with their data config", "timm/vit_tiny_patch16_224", "timm", "timm"),
+    Source(
+        "hf/ID-or-FOLDER", "hugging_face", "image classifiers of the Hugging Face hub or of a folder",
+        "hf/google/vit-base-patch16-224", "transformers", "hf",
+    ),
+    Source(
+        "MODULE:FACTORY", "user_factory", "your own function (in a module or a file.py) that returns a network",
+        "my_package.networks:make",
+    ),
+)  # fmt: skip
+"""Everything `load` can load, in the order of `sightline models`."""
+
+_BUILT_IN = {"demo": "honest", "demohonest": "honest", "democheat": "cheat"}
+_SCHEMES = {"torchvision": "torchvision", "timm": "timm", "hf": "hugging_face"}
+
+
+def models() -> list[dict[str, Any]]:
+    """The sources of networks as records: name, source, what, example, library, extra, available."""
+    return [{**asdict(source), "available": source.available} for source in SOURCES]
+
+
+def load(
+    name: str = "demo",
+    *,
+    weights: str | Path | None = None,
+    preparation: Any = None,
+    labels: Sequence[str] | None = None,
+    head: str = "auto",
+    device: Any = None,
+) -> Classifier:
+    """A classifier by name.
+
+    Args:
+        name: `demo`, `demo/cheat`, `torchvision/resnet50`, `timm/vit_tiny_patch16_224`, `hf/ID-or-folder`, or your own
+            `package.module:factory` (also `path/to/file.py:factory`).
+        weights: a file to take the weights from (`.safetensors`, `.pt`, `.pth`, `.th`, `.bin`) instead of the source's;
+            a last layer of another number of classes is taken over, and the class names are then unknown.
+        preparation: instead of the source's own: whatever `sightline.wrap` takes.
+        labels: class names in the order of the scores, instead of the source's own.
+        head: what the scores mean, instead of what the source says (`sightline.models.heads`).
+        device: where the network goes, as torch names devices; where it is by default.
+
+    Raises:
+        ModelError: an unknown network, weights that do not fit or cannot be had, or a device that is not there.
+        MissingExtraError: the library of the source is not installed.
+    """
+    source, rest = _source_of(name)
+    from sightline.models.sources.base import Asked
+
+    file = None if weights is None else Path(weights).expanduser()
+    asked = Asked(name=name, rest=rest, weights=file, preparation=preparation, labels=labels, head=head)
+    classifier = importlib.import_module(f"sightline.models.sources.{source}").load(asked)
+    return classifier if device is None else _moved(classifier, device)
+
+
+def _source_of(name: str) -> tuple[str, str]:
+    """The module that loads a name, and what it is asked for."""
+    if not isinstance(name, str):
+        raise ModelError(f"a network is asked for by name, got {name!r:.80}; sightline.wrap takes a network itself")
+    scheme, _, rest = name.strip().partition("/")
+    built_in = _BUILT_IN.get(re.sub(r"[-_/ ]", "", name.strip().casefold()))
+    if built_in:
+        return "built_in", built_in
+    if re.search(r"\.py:[^:]*$", name):
+        return "user_factory", name
+    if scheme.casefold() in _SCHEMES and rest:
+        return _SCHEMES[scheme.casefold()], rest
+    if ":" in name:
+        return "user_factory", name
+    raise ModelError(_unknown(name, scheme, rest))
+
+
+def _unknown(name: str, scheme: str, rest: str) -> str:
+    """One line for a name of no source; a bare architecture is pointed to the sources that have it."""
+    if scheme.casefold() in _SCHEMES:
+        example = next(source.example for source in SOURCES if source.name.startswith(f"{scheme.casefold()}/"))
+        return f"unknown network {name!r}: a name has to follow, as in {example!r}"
+    if not rest and (found := _sources_of(name)):
+        return f"unknown network {name!r}: did you mean {' or '.join(map(repr, found))}?"
+    close = nearest(scheme, ("demo", *_SCHEMES), most=1) if rest else []
+    if close == ["demo"]:
+        return unknown("network", name, ("demo", "demo/cheat"))
+    if close:
+        return f"unknown network {name!r}: did you mean '{close[0]}/{rest}'?"
+    return unknown("network", name, ("demo", "demo/cheat", *(source.example for source in SOURCES[2:])))
+
+
+def _sources_of(architecture: str) -> list[str]:
+    """The full names of an architecture that was given without its source."""
+    known: dict[str, list[str]] = {}
+    for word in ("torchvision", "timm"):
+        if importlib.util.find_spec(word) is not None:
+            known[word] = importlib.import_module(f"sightline.models.sources.{word}").names()
+    return [f"{word}/{architecture}" for word, names in known.items() if architecture in names]
+
+
+def _moved(classifier: Classifier, device: Any) -> Classifier:
+    """The classifier with its network on a device."""
+    import torch
+
+    try:
+        where = torch.device(device)
+        torch.empty(0, device=where)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ModelError(f"no device {device!r} here: {str(error).strip().splitlines()[0][:160]}") from error
+    if classifier.network is not None:
+        classifier.network.to(where)
+    elif where.type != "cpu":
+        raise ModelError(f"{classifier.name} is a function, which has no device: leave device out")
+    return classifier

@@ -1,0 +1,124 @@
+"""A classifier: a network, and all that is needed to ask it about a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from sightline.errors import ModelError
+from sightline.images.prepare import Preparation
+from sightline.images.values import ValueRange
+from sightline.models.heads import Head, check_head
+from sightline.models.outputs import scores_of
+from sightline.types import Pixels, Scores
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Classifier:
+    """What is explained.
+
+    Attributes:
+        function: from prepared pixels `b c h w` to anything that holds scores `b k`; usually an `nn.Module`.
+        name: how the classifier is called in results.
+        labels: the class names in the order of the scores, or none.
+        preparation: from a picture to pixels, or none: pixels are then RGB from 0 to 1 at the picture's own size.
+        head: what the scores mean (`sightline.models.heads`).
+        gradients: whether the function can be differentiated; a plain callable is forward-only unless declared.
+        takes: what the function is given: a torch tensor or a numpy array.
+        weights_sha256: hash of the weights, where they came from a file or can be read from the network.
+        layer: the layer that suits class activation maps, if its source knows better than the search.
+    """
+
+    function: Callable[..., Any]
+    name: str = "network"
+    labels: tuple[str, ...] | None = None
+    preparation: Preparation | None = None
+    head: Head = "auto"
+    gradients: bool = False
+    takes: Literal["tensor", "array"] = "tensor"
+    weights_sha256: str | None = None
+    layer: str | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        check_head(self.head)
+
+    @property
+    def network(self) -> nn.Module | None:
+        """The module, if the function is one: only then are there layers to look at."""
+        return self.function if isinstance(self.function, nn.Module) else None
+
+    @property
+    def values(self) -> ValueRange:
+        """What black, white and the mean colour are in the network's units."""
+        return self.preparation.values() if self.preparation else ValueRange.unit()
+
+    def raw_scores(self, pixels: Pixels) -> Scores:
+        """One plain call of the function: `b c h w` → `b k` float32, as the network gives them."""
+        given: Any = pixels.detach().cpu().numpy() if self.takes == "array" else pixels
+        return scores_of(self.function(given), len(pixels)).to(pixels.device)
+
+    def label(self, index: int) -> str:
+        """The name of a class, or `class 7` where the network has no names."""
+        return self.labels[index] if self.labels and index < len(self.labels) else f"class {index}"
+
+
+def wrap(
+    function: nn.Module | Callable[..., Any] | Classifier,
+    *,
+    labels: Sequence[str] | None = None,
+    preparation: Any = None,
+    head: str = "auto",
+    name: str | None = None,
+    gradients: bool | None = None,
+    takes: Literal["tensor", "array"] = "tensor",
+) -> Classifier:
+    """A classifier from the user's own network or function.
+
+    Args:
+        function: an `nn.Module`, or any callable from pixels `b c h w` to scores `b k` (forward-only: methods that need
+            gradients or layers refuse it by name, unless `gradients=True` says that autograd goes through it).
+        labels: class names in the order of the scores.
+        preparation: a `Preparation`, torchvision's `weights.transforms()` or a `Compose`, timm's data config, or a
+            Hugging Face image processor. Without one, pictures are given as RGB from 0 to 1 at their own size.
+            A float tensor or array is always taken as prepared input, as it is.
+        head: what the scores mean; told from the network when left at `auto` (`sightline.models.heads`).
+        name: how the classifier is called in results; the function's own name by default.
+        gradients: whether autograd goes through the function; true for a module.
+        takes: `array` for a function that wants a numpy array instead of a tensor.
+
+    Raises:
+        ModelError: the function cannot be called, the preparation cannot be taken, or the head is unknown.
+    """
+    from sightline.images.prepare_from import as_preparation
+
+    if isinstance(function, Classifier):
+        return function
+    if isinstance(function, type) or not callable(function):
+        raise ModelError(f"a network is an nn.Module or a callable from pixels to scores, got {function!r:.80}")
+    module = isinstance(function, nn.Module)
+    if not module and takes == "array" and gradients:
+        raise ModelError("a function of numpy arrays has no gradients")
+    own_name = type(function).__name__ if module else getattr(function, "__name__", type(function).__name__)
+    return Classifier(
+        function=function,
+        name=name or own_name,
+        labels=tuple(str(label) for label in labels) if labels is not None else None,
+        preparation=as_preparation(preparation),
+        head=check_head(head),
+        gradients=module if gradients is None else gradients,
+        takes=takes,
+        weights_sha256=None,
+    )
+
+
+def device_of(classifier: Classifier) -> torch.device:
+    """Where the network's parameters are; the CPU for a function."""
+    network = classifier.network
+    held = chain(network.parameters(), network.buffers()) if network is not None else iter(())
+    return next((tensor.device for tensor in held), torch.device("cpu"))

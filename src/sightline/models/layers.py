@@ -1,0 +1,148 @@
+"""Layers that a map can be drawn at: found by name, or chosen; the grid of a transformer's tokens.
+
+A layer can be explained at if it runs once in a pass, stands between the picture and the score, and its output is laid
+out on a grid over the picture:
+
+- *channels first* `b K h w` (convolutional networks),
+- *channels last* `b h w K` (Swin),
+- *tokens* `b n K`, the grid's cells after 0 or more prefix tokens (class, distillation, register tokens); the grid is
+  that of the patch embedding, or a halving of it, and the rest of n is the prefix.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from sightline.errors import LayerError, nearest
+from sightline.models.survey import Seen, Survey
+
+_MOST_PREFIX_TOKENS = 16
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One place in a network, and how its output lies over the picture."""
+
+    name: str
+    kind: str
+    layout: Literal["channels-first", "channels-last", "tokens"]
+    height: int
+    width: int
+    prefix: int = 0
+
+    def grid(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The layer's output, or a gradient of the same shape, as `b K h w` float32; prefix tokens are left out."""
+        if self.layout == "tokens":
+            cells = tensor[:, self.prefix :].transpose(1, 2)
+            tensor = cells.reshape(len(tensor), -1, self.height, self.width)
+        elif self.layout == "channels-last":
+            tensor = tensor.permute(0, 3, 1, 2)
+        return tensor.float()
+
+
+def candidates(survey: Survey, classes: int) -> list[Layer]:
+    """Layers that suit a class activation map, the best first: the last before the picture's grid is given up.
+
+    A layer with one channel a class (the 1 × 1 convolution that ends SqueezeNet) is itself the answer, not the evidence
+    for it, and comes last.
+    """
+    found: list[Layer] = []
+    answers: list[Layer] = []
+    for seen in reversed(survey.seen):
+        layer = layer_of(seen, survey)
+        if layer is None or seen.passage or seen.calls > 1:
+            continue
+        if layer.layout != "channels-first" and seen.part:
+            continue
+        channels = seen.shape[1] if layer.layout == "channels-first" else seen.shape[-1]
+        (answers if channels == classes else found).append(layer)
+    return found + answers
+
+
+def named(survey: Survey, name: str, classes: int) -> Layer:
+    """The layer of this name; `layer4[-1]` counts from the end.
+
+    Raises:
+        LayerError: no such layer, it ran several times or not at all, or its output is on no grid; with candidates.
+    """
+    seen = survey.find(full_name(name, [known.name for known in survey.seen]))
+    if seen is None:
+        close = nearest(name, [known.name for known in survey.seen])
+        hint = f": did you mean {' or '.join(map(repr, close))}?" if close else f": {_suggest(survey, classes)}"
+        raise LayerError(f"this network runs no layer {name!r}{hint}")
+    layer = layer_of(seen, survey)
+    if layer is None:
+        shape = "×".join(map(str, seen.shape[1:]))
+        raise LayerError(f"layer {seen.name!r} gives {shape}, no grid over the picture: {_suggest(survey, classes)}")
+    if seen.calls > 1:
+        raise LayerError(
+            f"layer {seen.name!r} runs {seen.calls} times in one pass, so that it is no one place: "
+            f"{_suggest(survey, classes)}"
+        )
+    return layer
+
+
+def full_name(name: str, known: Iterable[str]) -> str:
+    """`layer4[-1].conv2` with its brackets resolved against the known names."""
+    known = list(known)
+    while match := re.search(r"\[(-?\d+)\]", name):
+        stem = name[: match.start()] + "."
+        steps = {other[len(stem) :].split(".")[0] for other in known if other.startswith(stem)}
+        numbers = sorted(int(step) for step in steps if step.isdigit())
+        index = int(match[1])
+        if not -len(numbers) <= index < len(numbers):
+            return name
+        name = f"{stem}{numbers[index]}{name[match.end() :]}"
+    return name
+
+
+def layer_of(seen: Seen, survey: Survey) -> Layer | None:
+    """How a module's output lies over the picture, or none if it does not."""
+    shape = seen.shape
+    if len(shape) == 4:
+        if _lies_over(shape[2:], survey.pixels):
+            return Layer(seen.name, seen.kind, "channels-first", shape[2], shape[3])
+        if _lies_over(shape[1:3], survey.pixels):
+            return Layer(seen.name, seen.kind, "channels-last", shape[1], shape[2])
+    if len(shape) == 3:
+        for height, width in _token_grids(seen, survey):
+            prefix = shape[1] - height * width
+            if 0 <= prefix <= _MOST_PREFIX_TOKENS and height * width > 1:
+                return Layer(seen.name, seen.kind, "tokens", height, width, prefix)
+    return None
+
+
+def _lies_over(grid: tuple[int, ...], pixels: tuple[int, int]) -> bool:
+    """Whether a grid has more than one cell and the picture's proportions, to a cell or two (convolutions trim)."""
+    (height, width), (rows, columns) = grid, pixels
+    if not (1 <= height <= rows and 1 <= width <= columns and height * width > 1):
+        return False
+    stretch = max(rows / height, columns / width)
+    return abs(height - rows / stretch) < 3 and abs(width - columns / stretch) < 3
+
+
+def _token_grids(seen: Seen, survey: Survey) -> list[tuple[int, int]]:
+    """Grids that tokens may lie on: those of earlier convolutions, the latest first, then halvings of the latest."""
+    earlier: list[tuple[int, int]] = []
+    for other in survey.seen:
+        if other.name == seen.name:
+            break
+        if len(other.shape) == 4 and _lies_over(other.shape[2:], survey.pixels):
+            earlier.insert(0, (other.shape[2], other.shape[3]))
+    halvings = []
+    if earlier:
+        height, width = earlier[0]
+        while height > 1 or width > 1:
+            height, width = (height + 1) // 2, (width + 1) // 2
+            halvings.append((height, width))
+    return earlier + halvings
+
+
+def _suggest(survey: Survey, classes: int) -> str:
+    names = [layer.name for layer in candidates(survey, classes)[:5]]
+    return "these work: " + ", ".join(map(repr, names)) if names else "no layer of this network has a grid"

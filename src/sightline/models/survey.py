@@ -1,0 +1,84 @@
+"""What one pass through a network shows of its layers: names, kinds, shapes, how often each ran."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from sightline.models.taps import Event
+
+_POOLS_AND_PASSAGES = ("pool", "identity", "dropout", "droppath", "flatten")
+_TOKEN_PARTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.GELU, nn.ReLU, nn.SiLU, nn.Softmax)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One module as one pass showed it.
+
+    Attributes:
+        shape: of its output, batch first.
+        calls: how often it ran in the pass.
+        passage: it only pools or hands on (or ends in such a module): nothing to explain at.
+        part: inside a block of a transformer, not a place on the stream of tokens.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    calls: int
+    passage: bool
+    part: bool
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All modules in the order in which they finished, and what the pass cost in memory.
+
+    Attributes:
+        seen: one entry a module.
+        pixels: height and width of the input.
+        forward_bytes: the largest output of one picture, in bytes: what a pass without gradients holds at a time.
+        gradient_bytes: all outputs of one picture, in bytes: what a pass with gradients keeps.
+    """
+
+    seen: tuple[Seen, ...]
+    pixels: tuple[int, int]
+    forward_bytes: int
+    gradient_bytes: int
+
+    def find(self, name: str) -> Seen | None:
+        """The module of this name, if it ran."""
+        return next((seen for seen in self.seen if seen.name == name), None)
+
+
+def survey_of(events: list[Event], pixels: torch.Tensor) -> Survey:
+    """The survey of one pass over `pixels`."""
+    calls: dict[str, int] = {}
+    for event in events:
+        calls[event.name] = calls.get(event.name, 0) + 1
+    # A container that ends in a pool hands on the pool's own tensor; an Identity hands on another module's.
+    maker: dict[int, Event] = {}
+    for event in events:
+        maker.setdefault(id(event.output), event)
+    last = {event.name: event for event in events}
+    seen = tuple(
+        Seen(
+            name=event.name,
+            kind=type(event.module).__name__,
+            shape=tuple(event.output.shape),
+            calls=calls[event.name],
+            passage=_is_passage(event.module) or _is_passage(maker[id(event.output)].module),
+            part=isinstance(event.module, _TOKEN_PARTS),
+        )
+        for event in last.values()
+    )
+    leaves = {id(event.output): event.output for event in events}
+    sizes = [tensor.numel() * tensor.element_size() // max(1, len(pixels)) for tensor in leaves.values()]
+    return Survey(seen, (pixels.shape[-2], pixels.shape[-1]), max(sizes, default=0), sum(sizes))
+
+
+def _is_passage(module: nn.Module) -> bool:
+    kind = type(module).__name__.lower()
+    return any(word in kind for word in _POOLS_AND_PASSAGES)

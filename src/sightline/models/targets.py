@@ -1,0 +1,156 @@
+"""What is explained: the score of a class, of the strongest classes, or of one class against another.
+
+| text | meaning |
+|---|---|
+| `top` | the class with the highest score, for each picture its own |
+| `top3` | the three highest, one map each |
+| `207` | the class with this index |
+| `bull mastiff` | the class with this name; case, hyphens and underscores are forgiven |
+| `cat-vs-dog` | why the one and not the other: score(cat) − score(dog) |
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import TypeAlias
+
+import torch
+
+from sightline.errors import TargetError, nearest, plain_word
+from sightline.models.heads import Head, probabilities
+from sightline.types import Scores
+
+Labels: TypeAlias = tuple[str, ...] | None
+Wanted: TypeAlias = "int | str | tuple[int | str, int | str]"
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """The scalar that is explained, for each picture of a batch.
+
+    Attributes:
+        index: `b` int64, the class of each picture.
+        against: `b` int64, the class it is compared with, or none.
+    """
+
+    index: torch.Tensor
+    against: torch.Tensor | None = None
+
+    @classmethod
+    def of(cls, index: int | Sequence[int], pictures: int = 1, against: int | None = None) -> Target:
+        """The same class for all pictures, or a class for each."""
+        one = [index] * pictures if isinstance(index, int) else list(index)
+        other = None if against is None else torch.full((len(one),), against)
+        return cls(torch.tensor(one), other)
+
+    @classmethod
+    def join(cls, targets: list[Target]) -> Target:
+        """One target for a batch from targets of its parts, all classes or all contrasts."""
+        against = [target.against for target in targets if target.against is not None]
+        return cls(torch.cat([target.index for target in targets]), torch.cat(against) if against else None)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def score(self, scores: Scores) -> torch.Tensor:
+        """The explained scalar of each picture, `b`: the class's score, or the difference of two."""
+        own = self._column(scores, self.index)
+        return own if self.against is None else own - self._column(scores, self.against)
+
+    def probability(self, scores: Scores, head: Head) -> torch.Tensor:
+        """The probability of the class, `b`; for a contrast, of the one class given that it is one of the two."""
+        if self.against is None:
+            return self._column(probabilities(scores, head), self.index)
+        if head == "softmax":
+            return self.score(scores).sigmoid()
+        each = probabilities(scores, head)
+        one, other = self._column(each, self.index), self._column(each, self.against)
+        return one / (one + other).clamp_min(torch.finfo(scores.dtype).tiny)
+
+    def tiled(self, times: int) -> Target:
+        """The target of a batch that holds all pictures once, then all again, `times` times."""
+        return Target(self.index.repeat(times), None if self.against is None else self.against.repeat(times))
+
+    def rows(self, rows: slice) -> Target:
+        """The target of some pictures of the batch."""
+        return Target(self.index[rows], None if self.against is None else self.against[rows])
+
+    @staticmethod
+    def _column(scores: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        return scores.gather(1, index.to(scores.device)[:, None])[:, 0]
+
+
+def resolve(wanted: Wanted, scores: Scores, labels: Labels) -> list[Target]:
+    """The targets that a user's words mean for these pictures; several for `top3`, else one.
+
+    Raises:
+        TargetError: no such class, an ambiguous name, or an index out of range.
+    """
+    if isinstance(wanted, str) and (match := re.fullmatch(r"top[-_ ]?(\d*)", wanted.strip().lower())):
+        return _strongest(int(match[1] or 1), scores)
+    if isinstance(wanted, tuple) and len(wanted) != 2:
+        raise TargetError(f"a contrast is two classes, got {len(wanted)}")
+    one, other = wanted if isinstance(wanted, tuple) else _contrast(wanted, labels)
+    index = class_index(one, labels, scores.shape[1])
+    against = None if other is None else class_index(other, labels, scores.shape[1])
+    if index == against:
+        raise TargetError(f"a contrast needs two classes, got {one!r} twice")
+    return [Target.of(index, len(scores), against)]
+
+
+def class_index(wanted: int | str, labels: Labels, classes: int) -> int:
+    """The index of a class given by index or name.
+
+    Raises:
+        TargetError: no such class, an ambiguous name, or an index out of range.
+    """
+    if isinstance(wanted, bool) or not isinstance(wanted, Integral | str):
+        raise TargetError(f"a target is a class index, a class name, top, top3 or A-vs-B, got {wanted!r}")
+    if not isinstance(wanted, str) or re.fullmatch(r"[+-]?\d+", wanted.strip()):
+        index = int(wanted)
+        if not 0 <= index < classes:
+            raise TargetError(f"class index {index} is out of range: this network has classes 0 to {classes - 1}")
+        return index
+    if not labels:
+        raise TargetError(f"this network has no class names, got {wanted!r}: give an index from 0 to {classes - 1}")
+    if len(labels) != classes:
+        raise TargetError(
+            f"this network has {classes} scores and {len(labels)} class names: load it with labels that fit"
+        )
+    return _by_name(wanted, labels)
+
+
+def _strongest(most: int, scores: Scores) -> list[Target]:
+    if not 1 <= most <= scores.shape[1]:
+        raise TargetError(f"top{most}: this network has {scores.shape[1]} classes")
+    best = scores.topk(most, dim=1).indices.cpu()
+    return [Target(best[:, rank]) for rank in range(most)]
+
+
+def _contrast(wanted: int | str, labels: Labels) -> tuple[int | str, int | str | None]:
+    parts = re.split(r"(?i)\s*-vs-\s*|\s+vs\.?\s+", wanted) if isinstance(wanted, str) else []
+    whole_name = isinstance(wanted, str) and plain_word(wanted) in {plain_word(label) for label in labels or ()}
+    return (parts[0], parts[1]) if len(parts) == 2 and not whole_name else (wanted, None)
+
+
+def _by_name(wanted: str, labels: tuple[str, ...]) -> int:
+    """Labels letter by letter first, then forgiving, then one of the names that a label lists (`tabby, tabby cat`)."""
+    word = plain_word(wanted)
+    found = [index for index, label in enumerate(labels) if label == wanted.strip()]
+    if not found and word:
+        found = [index for index, label in enumerate(labels) if plain_word(label) == word]
+    if not found and word:
+        found = [i for i, label in enumerate(labels) if word in {plain_word(part) for part in label.split(",")}]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        some = " or ".join(map(str, found[:5])) + (" or …" if len(found) > 5 else "")
+        raise TargetError(f"{wanted!r} names several classes: give the index, {some}")
+    close = nearest(wanted, labels) or [label for label in labels if word and word in plain_word(label)][:3]
+    hint = (
+        f": did you mean {' or '.join(repr(name) for name in close)}?" if close else f": it has {len(labels)} classes"
+    )
+    raise TargetError(f"this network has no class {wanted!r}{hint}")

@@ -1,0 +1,130 @@
+"""The one clean pass over a batch of pictures that all methods share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from sightline.errors import LayerError
+from sightline.models.layers import Layer, candidates, named
+from sightline.models.survey import Survey
+from sightline.models.taps import Event
+from sightline.models.targets import Target
+from sightline.types import Pixels, Scores
+
+
+@dataclass(eq=False, kw_only=True)
+class Clean:
+    """What one pass over unperturbed pixels gave.
+
+    Attributes:
+        pixels: the very tensor that was asked about: how a later question is known to be about the same.
+        scores: `b k`, without graph.
+        graph: `b k` with the graph, where gradients were wanted.
+        leaf: the pixels that the graph begins at, if it does not begin at a layer.
+        captured: the outputs of the wanted layers, by name.
+        events: all modules' outputs, while the layer still has to be chosen.
+    """
+
+    pixels: Pixels
+    scores: Scores
+    graph: Scores | None = None
+    leaf: Pixels | None = None
+    captured: dict[str, torch.Tensor] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+
+    def gradients(self, target: Target, at: list[torch.Tensor]) -> list[torch.Tensor | None]:
+        """∂score/∂tensor for each tensor, from the score back to the tensors and no further."""
+        assert self.graph is not None, "this pass kept no graph"
+        total = target.score(self.graph).sum()
+        if not total.requires_grad:
+            return [None] * len(at)
+        return list(torch.autograd.grad(total, at, retain_graph=True, allow_unused=True))
+
+
+@dataclass(frozen=True, eq=False)
+class LayerView:
+    """A layer's activations over the picture's grid, and the gradients of the score there.
+
+    Attributes:
+        activations: `b K h w` float32.
+        own_gradients: `b K h w` float32, or none where no target was given.
+    """
+
+    layer: Layer
+    activations: torch.Tensor
+    own_gradients: torch.Tensor | None = None
+
+    @property
+    def gradients(self) -> torch.Tensor:
+        """∂score/∂activations, `b K h w` float32."""
+        assert self.own_gradients is not None, "the layer was asked for without a target"
+        return self.own_gradients
+
+    @classmethod
+    def join(cls, views: list[LayerView]) -> LayerView:
+        """One view of all pictures from views of some."""
+        gradients = [view.gradients for view in views if view.own_gradients is not None]
+        activations = torch.cat([view.activations for view in views])
+        return cls(views[0].layer, activations, torch.cat(gradients) if gradients else None)
+
+
+class BlindLayerError(LayerError):
+    """No cell of the layer can influence the score."""
+
+
+def view_of(clean: Clean, survey: Survey, name: str, target: Target | None) -> LayerView:
+    """The view of a captured layer.
+
+    Raises:
+        LayerError: the layer has no grid, runs several times, or cannot influence the score.
+    """
+    layer = named(survey, name, clean.scores.shape[1])
+    tensor = clean.captured[name]
+    if target is None:
+        return LayerView(layer, layer.grid(tensor.detach()))
+    (gradient,) = clean.gradients(target, [tensor])
+    if gradient is None:
+        raise LayerError(f"layer {name!r} is not on the way from the picture to the score")
+    if _blind(layer, gradient):
+        raise _blind_error(layer)
+    return LayerView(layer, layer.grid(tensor.detach()), layer.grid(gradient))
+
+
+def choose(clean: Clean, survey: Survey, target: Target | None) -> tuple[Event, LayerView]:
+    """The best layer whose cells influence the score, with its view; one backward pass for all candidates.
+
+    Raises:
+        LayerError: no layer of this network suits.
+    """
+    last = {event.name: event for event in clean.events}
+    suited = [layer for layer in candidates(survey, clean.scores.shape[1]) if last[layer.name].output.requires_grad]
+    if not suited:
+        raise LayerError("no layer of this network lies on a grid over the picture: class activation maps need one")
+    if suited[0].layout != "tokens":
+        suited = suited[:1]
+        if target is None:
+            event = last[suited[0].name]
+            return event, LayerView(suited[0], suited[0].grid(event.output.detach()))
+    # Only a gradient tells whether a transformer's tokens still reach the score at a layer.
+    asked = target if target is not None else Target(clean.scores.argmax(1))
+    gradients = clean.gradients(asked, [last[layer.name].output for layer in suited])
+    for layer, gradient in zip(suited, gradients, strict=True):
+        if gradient is not None and not _blind(layer, gradient):
+            event = last[layer.name]
+            return event, LayerView(layer, layer.grid(event.output.detach()), layer.grid(gradient))
+    raise _blind_error(suited[0])
+
+
+def _blind(layer: Layer, gradient: torch.Tensor) -> bool:
+    """Whether only a transformer's prefix tokens, and no cell of the grid, influence the score."""
+    cells_are_dead = layer.layout == "tokens" and not gradient[:, layer.prefix :].any()
+    return cells_are_dead and bool(gradient[:, : layer.prefix].any())
+
+
+def _blind_error(layer: Layer) -> BlindLayerError:
+    return BlindLayerError(
+        f"no cell of layer {layer.name!r} can influence the score: its gradient is zero by construction, as after the "
+        "last attention of a transformer that reads its class token"
+    )

@@ -1,0 +1,140 @@
+"""Looking at a batch: the clean pass that keeps what will be asked for, and the view of a layer in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+import torch
+from torch import nn
+
+from sightline.errors import LayerError
+from sightline.models.layers import full_name, named
+from sightline.models.survey import Survey, survey_of
+from sightline.models.taps import capture, watch
+from sightline.models.targets import Target
+from sightline.passes.clean import BlindLayerError, Clean, LayerView, choose, view_of
+from sightline.passes.memory import MEMORY
+from sightline.passes.runner import Runner, finite
+from sightline.types import Pixels
+
+
+def look(runner: Runner, pixels: Pixels, *, gradients: bool, layers: Sequence[str | None]) -> Clean:
+    """A clean pass over `pixels`, `b c h w`.
+
+    Args:
+        runner: where the network is called.
+        pixels: unperturbed.
+        gradients: whether the graph shall begin at the pixels.
+        layers: names of layers to capture; None for the best one, which the first pass over a network finds.
+
+    Raises:
+        LayerError: no such layer, or one that runs several times.
+    """
+    network, given = runner.network, runner.given(pixels)
+    names = _names(runner, given, layers) if layers else []
+    explore = None in names
+    from_pixels = runner.classifier.gradients and (gradients or explore or runner.head == "auto")
+    known = network is None or MEMORY.survey(network, given) is not None
+    leaf = given.detach().clone().requires_grad_() if from_pixels else given
+    with ExitStack() as taps:
+        taps.enter_context(torch.enable_grad() if from_pixels or names else torch.no_grad())
+        events = [] if known and not explore else taps.enter_context(watch(module_of(network)))
+        wanted = [name for name in names if name is not None]
+        captured = taps.enter_context(capture(module_of(network), wanted)) if wanted else {}
+        graph = runner.run(leaf)
+    if network is not None and not known:
+        MEMORY.keep_survey(network, given, survey_of(events, given))
+    return Clean(
+        pixels=pixels,
+        scores=graph.detach(),
+        graph=graph if graph.requires_grad else None,
+        leaf=leaf if from_pixels else None,
+        captured={name: _once(runner, name, calls, given) for name, calls in captured.items()},
+        events=events if explore else [],
+    )
+
+
+def view(runner: Runner, clean: Clean, name: str | None, target: Target | None) -> LayerView:
+    """A layer of a clean pass, and with a target the gradients there.
+
+    Raises:
+        LayerError: the layer has no grid, is not on the way to the score, or cannot influence it.
+    """
+    given = runner.given(clean.pixels)
+    wanted = _module_name(module_of(runner.network), given, name)
+    if wanted is None or wanted not in clean.captured:
+        return _chosen(runner, clean, given, target)
+    try:
+        found = view_of(clean, survey(runner, given), wanted, target)
+    except BlindLayerError as blind:
+        best = look(runner, clean.pixels, gradients=False, layers=[None])
+        works = view(runner, best, None, target).layer.name
+        raise LayerError(f"{blind}: use {works!r}") from None
+    return _checked(runner, found)
+
+
+def survey(runner: Runner, given: Pixels) -> Survey:
+    """The survey of the network at this input size, from a pass of its own if there was none yet."""
+    network = module_of(runner.network)
+    if MEMORY.survey(network, given) is None:
+        look(runner, given[:1], gradients=False, layers=[])
+    found = MEMORY.survey(network, given)
+    assert found is not None
+    return found
+
+
+def module_of(network: nn.Module | None) -> nn.Module:
+    """The network itself.
+
+    Raises:
+        LayerError: the classifier is a function.
+    """
+    if network is None:
+        raise LayerError("this classifier is a function without layers")
+    return network
+
+
+def _chosen(runner: Runner, clean: Clean, given: Pixels, target: Target | None) -> LayerView:
+    event, found = choose(clean, survey(runner, given), target)
+    MEMORY.keep_chosen(module_of(runner.network), given, event.name)
+    if event.overwritten:
+        # A later in-place operation wrote over the activations: only a pass with the layer captured has them.
+        again = look(runner, clean.pixels, gradients=False, layers=[event.name])
+        return view(runner, again, event.name, target)
+    clean.captured[event.name] = event.output
+    return _checked(runner, found)
+
+
+def _checked(runner: Runner, found: LayerView) -> LayerView:
+    if found.own_gradients is not None:
+        runner.counted(backward=len(found.activations))
+        finite(found.own_gradients, "gradient")
+    return found
+
+
+def _names(runner: Runner, given: Pixels, layers: Sequence[str | None]) -> list[str | None]:
+    """The modules that the wanted layers mean; None while the best one is not known yet."""
+    names: list[str | None] = []
+    for wanted in layers:
+        name = _module_name(module_of(runner.network), given, wanted)
+        if wanted is not None and name is None:
+            # An unknown name: one pass shows which layers there are, for the error.
+            named(survey(runner, given), wanted, runner.scores(given[:1]).shape[1])
+        names.append(name)
+    return list(dict.fromkeys(names))
+
+
+def _module_name(network: nn.Module, given: Pixels, wanted: str | None) -> str | None:
+    """The module that a user's words name, or the one chosen earlier; None where there is none."""
+    names = [name for name, _ in network.named_modules() if name]
+    name = MEMORY.chosen(network, given) if wanted is None else full_name(wanted, names)
+    return name if name in names else None
+
+
+def _once(runner: Runner, name: str, calls: list[torch.Tensor], given: Pixels) -> torch.Tensor:
+    """The output of a layer that ran exactly once; else the error that says what to use."""
+    if len(calls) != 1:
+        named(survey(runner, given), name, runner.scores(given[:1]).shape[1])
+        raise LayerError(f"layer {name!r} runs {len(calls)} times in one pass")
+    return calls[0]

@@ -1,0 +1,40 @@
+"""What earlier passes have shown of a network, kept as long as the network lives."""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+from torch import nn
+
+from sightline.models.survey import Survey
+from sightline.types import Pixels
+
+
+class Memory:
+    """What passes have shown of each network and input size, and which layer was chosen; forgotten with the network."""
+
+    def __init__(self) -> None:
+        self._surveys: WeakKeyDictionary[nn.Module, dict[object, Survey]] = WeakKeyDictionary()
+        self._chosen: WeakKeyDictionary[nn.Module, dict[object, str]] = WeakKeyDictionary()
+
+    def survey(self, network: nn.Module, pixels: Pixels) -> Survey | None:
+        """The survey of this network, built as it is now, at this input size."""
+        return self._surveys.get(network, {}).get(_key(network, pixels))
+
+    def keep_survey(self, network: nn.Module, pixels: Pixels, survey: Survey) -> None:
+        self._surveys.setdefault(network, {})[_key(network, pixels)] = survey
+
+    def chosen(self, network: nn.Module, pixels: Pixels) -> str | None:
+        """The name of the layer chosen for this network at this input size."""
+        return self._chosen.get(network, {}).get(_key(network, pixels))
+
+    def keep_chosen(self, network: nn.Module, pixels: Pixels, name: str) -> None:
+        self._chosen.setdefault(network, {})[_key(network, pixels)] = name
+
+
+MEMORY = Memory()
+
+
+def _key(network: nn.Module, pixels: Pixels) -> object:
+    built = hash(tuple((name, type(module)) for name, module in network.named_modules()))
+    return built, tuple(pixels.shape[1:])

@@ -1,0 +1,39 @@
+"""How many pictures go through the network at once: as many as help, within a budget of memory."""
+
+from __future__ import annotations
+
+import torch
+
+from sightline.models.survey import Survey
+
+CPU_BUDGET = 1 << 30
+"""Bytes for activations on a CPU: throughput there is flat beyond some 16 to 32 pictures."""
+
+_MOST = {"cpu": 32, "cuda": 256}
+# Without gradients a few neighbouring activations live at a time (a block's input, branch and output).
+_ALIVE_AT_ONCE = 4
+_UNKNOWN_NETWORK = 64  # activations of a function that cannot be watched, in multiples of its pixels
+
+
+def batch_size(survey: Survey | None, pixels: torch.Tensor, *, gradients: bool, memory: int | None = None) -> int:
+    """Pictures like `pixels` in one batch, at least 1.
+
+    Args:
+        survey: what a pass showed of the network, or none for a function.
+        pixels: `b c h w`, for size and device.
+        gradients: whether the pass keeps its activations.
+        memory: budget in bytes; by default 1 GiB on a CPU, half of what is free on a GPU.
+    """
+    picture = pixels[0].numel() * 4
+    if survey is None:
+        each = picture * _UNKNOWN_NETWORK
+    else:
+        each = 2 * survey.gradient_bytes if gradients else _ALIVE_AT_ONCE * survey.forward_bytes
+    budget = memory if memory is not None else _free_memory(pixels.device)
+    return max(1, min(budget // max(each + picture, 1), _MOST.get(pixels.device.type, 64)))
+
+
+def _free_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] // 2
+    return CPU_BUDGET

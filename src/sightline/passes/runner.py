@@ -1,0 +1,183 @@
+"""The runner: one call of the network at a time, counted, checked, in the wanted precision, within memory."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+import torch
+from torch import nn
+
+from sightline.errors import CancelledError, ModelError, NonFiniteError
+from sightline.models.classifier import Classifier, device_of
+from sightline.models.heads import Head, tell_head, two_sided
+from sightline.models.quiet import mixes_batch_mates, quiet
+from sightline.models.targets import Target
+from sightline.passes.memory import MEMORY
+from sightline.passes.plan import batch_size
+from sightline.types import ChannelMap, Count, Pixels, Progress, Scores
+
+Precision = Literal["float32", "fast"]
+T = TypeVar("T")
+
+_FIRST_BATCH = 8  # pictures at once while nothing is known of what one costs
+
+
+class Runner:
+    """Calls one classifier; inside its `with` block the network is quiet.
+
+    Attributes:
+        classifier: what is called; a copy on `device` where the user's network is elsewhere.
+        head: what the scores mean; told by the first call where it was not declared.
+        count: passes so far; a batch of n pictures counts as n.
+    """
+
+    def __init__(
+        self, classifier: Classifier, precision: Precision, device: str | torch.device | None, memory: int | None
+    ) -> None:
+        self.precision = precision
+        self.memory = memory
+        self.progress: Progress | None = None
+        self.count = Count()
+        self.device = torch.device(device) if device is not None else device_of(classifier)
+        self.classifier = _on(classifier, self.device)
+        self.head: Head = classifier.head
+        self._undo = ExitStack()
+        self._depth = 0
+
+    def __enter__(self) -> Self:
+        if self._depth == 0:
+            self._undo.enter_context(quiet(self.network))
+        self._depth += 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self._undo.close()
+
+    @property
+    def network(self) -> nn.Module | None:
+        """The module, where the classifier is one."""
+        return self.classifier.network
+
+    def run(self, pixels: Pixels) -> Scores:
+        """One call: `b c h w` → `b k` float32, one column a class; with a graph where the caller enabled gradients.
+
+        Raises:
+            ModelError: the network cannot take these pixels.
+            NonFiniteError: a score is NaN or infinite.
+        """
+        with self._autocast():
+            # The network gets its own copy: one that works in place must not write into our pixels.
+            raw = self._ask(pixels.to(self._dtype(), copy=True))
+        self.counted(forward=len(pixels))
+        finite(raw, "score")
+        if self.head == "auto":
+            self.head = tell_head(raw, traced=raw.requires_grad)
+        return two_sided(raw, self.head)
+
+    def scores(self, batch: Pixels) -> Scores:
+        """Scores without a graph; the first ones of an undeclared head need the graph to tell what they are."""
+        tell = self.head == "auto" and self.classifier.gradients
+        with self, torch.enable_grad() if tell else torch.no_grad():
+            given = self.given(batch)
+            return self.run(given.detach().requires_grad_() if tell else given).detach()
+
+    def gradient(self, batch: Pixels, target: Target) -> ChannelMap:
+        """∂score/∂pixels of a batch, `b c h w` float32."""
+        with self, torch.enable_grad():
+            leaf = self.given(batch).detach().requires_grad_()
+            total = target.score(self.run(leaf)).sum()
+            gradient = torch.autograd.grad(total, leaf, allow_unused=True)[0] if total.requires_grad else None
+            self.counted(backward=len(batch))
+        return finite(torch.zeros_like(leaf) if gradient is None else gradient, "gradient").float()
+
+    def batched(
+        self, total: int, pixels: Pixels, run: Callable[[slice], T], *, gradients: bool, each: int = 1
+    ) -> list[T]:
+        """Run all steps in as large parts as memory allows, `each` pictures a step.
+
+        Parts are halved when a GPU says that it is full.
+
+        Raises:
+            CancelledError: the progress function said False.
+        """
+        with self:
+            size = max(1, self.at_once(pixels, gradients=gradients) // each)
+            answers: list[T] = []
+            done = 0
+            while done < total:
+                try:
+                    answers.append(run(slice(done, min(done + size, total))))
+                except torch.cuda.OutOfMemoryError:
+                    if size == 1:
+                        raise
+                    size //= 2
+                    torch.cuda.empty_cache()
+                    continue
+                done = min(done + size, total)
+                if self.progress is not None and self.progress(done, total) is False:
+                    raise CancelledError(f"cancelled after {done} of {total} passes")
+            return answers
+
+    def at_once(self, pixels: Pixels, *, gradients: bool) -> int:
+        """How many pictures like these go through the network in one call."""
+        if mixes_batch_mates(self.network):
+            return 1
+        survey = MEMORY.survey(self.network, pixels) if self.network is not None else None
+        if survey is None and self.network is not None:
+            return _FIRST_BATCH
+        return batch_size(survey, pixels.to(self.device), gradients=gradients, memory=self.memory)
+
+    def given(self, pixels: Pixels) -> Pixels:
+        """The pixels where the network is, fit to take part in a gradient."""
+        pixels = pixels.to(self.device)
+        return pixels.clone() if pixels.is_inference() else pixels
+
+    def counted(self, forward: int = 0, backward: int = 0) -> None:
+        """Add to the count."""
+        self.count = self.count + Count(forward, backward)
+
+    def _ask(self, pixels: Pixels) -> Scores:
+        try:
+            return self.classifier.raw_scores(pixels)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            size = "×".join(map(str, pixels.shape))
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ModelError(f"{self.classifier.name} fails on pixels of {size}: {reason}") from error
+
+    def _dtype(self) -> torch.dtype:
+        parameters = self.network.parameters() if self.network is not None else iter(())
+        return next((p.dtype for p in parameters if p.is_floating_point()), torch.float32)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "fast" else nullcontext()
+
+
+def finite(tensor: torch.Tensor, what: str) -> torch.Tensor:
+    """The tensor itself.
+
+    Raises:
+        NonFiniteError: it holds NaN or infinity.
+    """
+    if not torch.isfinite(tensor).all():
+        raise NonFiniteError(f"the network gave a {what} that is NaN or infinite")
+    return tensor
+
+
+def _on(classifier: Classifier, device: torch.device) -> Classifier:
+    """The classifier on a device: a copy where it is elsewhere, since the user's network stays where it is."""
+    own, network = device_of(classifier), classifier.network
+    same = own.type == device.type and device.index in (None, own.index)
+    if network is None or same:
+        return classifier
+    return replace(classifier, function=copy.deepcopy(network).to(device))

@@ -1,0 +1,1 @@
+"""From a map to an image: arrays in, arrays out; no torch."""

@@ -1,0 +1,244 @@
+"""Figures for papers and notebooks, drawn with matplotlib (an extra; nothing else here imports it).
+
+Figures are made with matplotlib's objects and never with pyplot, so that no global figure, backend or setting changes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sightline.errors import MissingExtraError, SpecError, UsageError, unknown
+from sightline.pictures.bars import bar_table, ticks
+from sightline.pictures.overlay import as_picture, check_fits, composite, heat, overlay, unseen_layer
+from sightline.pictures.scale import Scale
+from sightline.pictures.style import PLAIN, Style, seen_part
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Titled: TypeAlias = "tuple[str, NDArray]"
+"""A title, usually the method's name, and its map `h w`."""
+
+INCHES = 2.4
+"""The longer side of one picture in a figure."""
+WIDEST = 6
+"""Pictures side by side where nobody says how many rows."""
+FORMATS = ("png", "pdf", "svg")
+CELL = 160
+"""Pixels of the longer side of one occluded picture."""
+
+
+def panels(
+    picture: NDArray | Image.Image,
+    values: NDArray,
+    *,
+    title: str = "",
+    style: Style = PLAIN,
+    seen: NDArray | None = None,
+) -> Figure:
+    """Original, map and overlay side by side, the last two with the colour bar that they share.
+
+    `values` `h w` in the frame of the picture; `seen` `h w`, true where the network looked.
+    Raises `MissingExtraError` without matplotlib, `UsageError` where shapes differ, `NonFiniteError` for NaN.
+    """
+    under = as_picture(picture)
+    check_fits(under, values, seen)
+    scale = style.scale(values, seen)
+    drawn = heat(values if seen is None else np.where(seen, values, 0), style, scale)
+    if seen is not None:
+        drawn = composite(drawn, unseen_layer(seen))
+    figure, axes = _figure(1, 3, under.shape, title)
+    _show(axes[0], under, "picture")
+    _show(axes[1], drawn, "map", (scale, style))
+    _show(axes[2], overlay(under, values, style, scale, seen), "overlay", (scale, style))
+    return figure
+
+
+def method_grid(
+    pictures: Sequence[tuple[NDArray | Image.Image, Sequence[Titled]]],
+    *,
+    style: Style = PLAIN,
+    rows: int | None = None,
+    title: str = "",
+    seen: Sequence[NDArray | None] = (),
+) -> Figure:
+    """Each picture followed by its overlays, one a method, wrapped into `rows` rows for each picture.
+
+    Each overlay has its own colour bar with numbers; which maps have one scale says `style.share` (by default those
+    under the same title, picture after picture). Without `rows` a row holds at most six. `seen`: for each picture where
+    the network looked, or nothing.
+    """
+    if not pictures or not all(maps for _, maps in pictures):
+        raise UsageError("a grid needs a picture, and a map for each picture")
+    cells = 1 + max(len(maps) for _, maps in pictures)
+    rows = checked_rows(rows) or -(-cells // WIDEST)
+    columns = -(-cells // rows)
+    rows = -(-cells // columns)
+    masks = list(seen) or [None] * len(pictures)
+    scales = shared_scales([maps for _, maps in pictures], style, masks)
+    figure, axes = _figure(rows * len(pictures), columns, as_picture(pictures[0][0]).shape, title)
+    for index, (picture, maps) in enumerate(pictures):
+        under = as_picture(picture)
+        mine = axes[index * rows * columns :]
+        _show(mine[0], under, "picture")
+        for axis, (name, values), scale in zip(mine[1:], maps, scales[index], strict=False):
+            _show(axis, overlay(under, values, style, scale, masks[index]), name, (scale, style))
+    return figure
+
+
+def shared_scales(
+    maps: Sequence[Sequence[Titled]], style: Style, seen: Sequence[NDArray | None] = ()
+) -> list[list[Scale]]:
+    """The scale of each map, picture by picture, as `style.share` says; `seen` has one entry a picture, or none."""
+
+    def group(picture: int, place: int, name: str) -> tuple[object, ...]:
+        return {"map": (picture, place), "method": (name,), "all": ()}[style.share]
+
+    together: dict[tuple[object, ...], list[NDArray]] = {}
+    for picture, (row, mask) in enumerate(zip(maps, seen or [None] * len(maps), strict=True)):
+        for place, (name, values) in enumerate(row):
+            together.setdefault(group(picture, place, name), []).append(seen_part(values, mask))
+    scales = {key: style.shared_scale(parts) for key, parts in together.items()}
+    return [[scales[group(p, i, name)] for i, (name, _) in enumerate(row)] for p, row in enumerate(maps)]
+
+
+def occluded_grid(
+    occluded: Sequence[NDArray | Image.Image],
+    probabilities: Sequence[float],
+    *,
+    rows: int | None = None,
+    style: Style = PLAIN,
+    title: str = "",
+) -> Figure:
+    """The occluded pictures in the order given, row by row, each with its probability printed and drawn as a bar.
+
+    Without `rows` the grid is about square. The bar's colour is that of the probability on a scale 0 to 1.
+    """
+    if not occluded or len(occluded) != len(probabilities):
+        raise UsageError(f"{len(occluded)} occluded pictures came with {len(probabilities)} probabilities")
+    chances = np.asarray(probabilities, dtype=np.float64)
+    if not ((chances >= 0) & (chances <= 1)).all():
+        raise UsageError(f"probabilities lie in 0 to 1, and {chances.min():g} to {chances.max():g} came")
+    rows = min(checked_rows(rows) or round(len(occluded) ** 0.5), len(occluded))
+    columns = -(-len(occluded) // rows)
+    cells = [_small(as_picture(picture)) for picture in occluded]
+    figure, axes = _figure(-(-len(cells) // columns), columns, cells[0].shape, title, INCHES * 0.55)
+    table = style.table(Scale(0.0, 1.0)) / 255
+    for axis, cell, chance in zip(axes, cells, chances, strict=False):
+        _show(axis, cell, "")
+        bar = axis.inset_axes((0.0, -0.09, 1.0, 0.06))
+        bar.barh([0], [chance], color=table[round(255 * chance * 0.9)], height=1)
+        bar.set(xlim=(0, 1), ylim=(-0.5, 0.5), xticks=[], yticks=[])
+        bar.spines[:].set(color="0.7", linewidth=0.5)
+        axis.text(0.5, -0.13, f"{chance:.3f}", transform=axis.transAxes, ha="center", va="top", fontsize=8)
+    return figure
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str], dots: int = 200) -> Path:
+    """Write the figure as `.png`, `.pdf` or `.svg`, whole or not at all; the same figure gives the same bytes.
+
+    `dots` a inch. Raises `SpecError` for another suffix, `UsageError` where the folder is missing.
+    """
+    target = Path(path)
+    form = target.suffix.lstrip(".").lower()
+    if form not in FORMATS:
+        raise SpecError(f"{target.name}: {unknown('figure format', form or 'none', FORMATS)}")
+    if not target.parent.is_dir():
+        raise UsageError(f"the folder {target.parent} does not exist: make it first, or write the figure elsewhere")
+    content = figure_bytes(figure, form, dots)
+    handle, half = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(half, 0o644)
+        os.replace(half, target)
+    except BaseException:
+        Path(half).unlink(missing_ok=True)
+        raise
+    return target
+
+
+def figure_bytes(figure: Figure, form: str = "png", dots: int = 150) -> bytes:
+    """The figure as a file's bytes."""
+    matplotlib = _matplotlib("")
+    buffer = io.BytesIO()
+    if figure.get_layout_engine() is not None:
+        # Laid out once and then left: a second layout moves things by fractions of a pixel, and the bytes with them.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+    dated = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[form]
+    with matplotlib.rc_context({"svg.hashsalt": "sightline"}):
+        figure.savefig(buffer, format=form, dpi=dots, bbox_inches="tight", pad_inches=0.1, metadata=dated)
+    return buffer.getvalue()
+
+
+def checked_rows(rows: int | None) -> int:
+    """The number of rows, 0 for none said; raises `UsageError` below 1."""
+    if rows is not None and rows < 1:
+        raise UsageError(f"a grid has one row or more, and {rows} came")
+    return rows or 0
+
+
+def _matplotlib(name: str) -> Any:
+    try:
+        return importlib.import_module(f"matplotlib.{name}" if name else "matplotlib")
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] != "matplotlib":
+            raise  # matplotlib is there and something of its own is missing: that is another fault
+        raise MissingExtraError("matplotlib", "figures", "drawing a figure") from None
+
+
+def _figure(
+    rows: int, columns: int, shape: tuple[int, ...], title: str, inches: float = INCHES
+) -> tuple[Figure, list[Axes]]:
+    """A figure and its empty axes, row by row, sized for pictures of this shape."""
+    height, width = shape[:2]
+    wide, high = inches * width / max(height, width), inches * height / max(height, width)
+    size = (columns * (wide + 0.25), rows * (high + 0.8) + (0.4 if title else 0))
+    figure = _matplotlib("figure").Figure(figsize=size, layout="compressed")
+    _matplotlib("backends.backend_agg").FigureCanvasAgg(figure)
+    if title:
+        figure.suptitle(title, fontsize=11).set_parse_math(False)
+    axes = list(figure.subplots(rows, columns, squeeze=False).ravel())
+    for axis in axes:
+        axis.set_axis_off()
+    # A notebook draws a figure without pyplot only when the figure itself says how.
+    figure._repr_png_ = partial(figure_bytes, figure)
+    return figure, axes
+
+
+def _show(axis: Axes, image: NDArray, title: str, bar: tuple[Scale, Style] | None = None) -> None:
+    axis.imshow(image, interpolation="nearest" if max(image.shape) < 64 else "antialiased")
+    if title:
+        axis.set_title(title, fontsize=9, wrap=True).set_parse_math(False)
+    if bar is not None:
+        scale, style = bar
+        inset = axis.inset_axes((0.0, -0.1, 1.0, 0.045))
+        inset.imshow(bar_table(scale, style.table(scale))[None], aspect="auto", extent=(0, 1, 0, 1))
+        places, texts = zip(*ticks(scale), strict=True)
+        inset.set_yticks([])
+        inset.set_xticks(places, labels=texts, fontsize=7)
+        for place, label in zip(places, inset.get_xticklabels(), strict=True):  # inside the picture's width
+            label.set_horizontalalignment("left" if place == 0 else "right" if place == 1 else "center")
+        if scale.remarks():
+            inset.set_xlabel(scale.remarks().replace(", ", "\n"), fontsize=7)
+        inset.tick_params(length=2, pad=2)
+        inset.spines[:].set(color="0.6", linewidth=0.5)
+
+
+def _small(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    image = Image.fromarray(picture)
+    image.thumbnail((CELL, CELL))
+    return np.asarray(image)

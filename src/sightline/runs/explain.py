@@ -1,0 +1,234 @@
+"""Explain pictures: load, prepare, one clean pass, targets, methods, results.
+
+Pictures of one size go through the network together, as many as memory allows; a picture's map does not depend on which
+others came with it. All methods on the same pictures share one clean pass.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
+
+import torch
+
+from sightline.attribution.base import Method
+from sightline.attribution.result import Attribution
+from sightline.attribution.table import METHODS
+from sightline.errors import NonFiniteError, PictureError, SightlineError, TargetError, UsageError
+from sightline.models.classifier import Classifier, wrap
+from sightline.models.targets import Target, Wanted, resolve
+from sightline.passes.passes import Passes
+from sightline.passes.runner import Precision
+from sightline.runs.intake import Prepared, as_list, prepare
+from sightline.runs.outcome import About, attribution_of
+from sightline.spec import has_field, with_fields
+from sightline.types import Count, Progress, Scores
+
+_AT_MOST_TOGETHER = 16
+
+Methods: TypeAlias = "str | Method | type[Method] | Sequence[str | Method | type[Method]]"
+
+
+@dataclass(frozen=True, eq=False)
+class Failure:
+    """One picture that could not be explained, and why."""
+
+    place: int
+    picture: str
+    error: SightlineError
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Order:
+    """What is wanted of every picture."""
+
+    methods: tuple[Method, ...]
+    target: Wanted | Sequence[Wanted] = "top"
+    precision: Precision = "float32"
+    device: str | torch.device | None = None
+    memory: int | None = None
+    progress: Progress | None = None
+
+    def target_of(self, place: int) -> Wanted:
+        """The target of the picture at this place of the list."""
+        return self.target[place] if isinstance(self.target, list) else cast(Wanted, self.target)
+
+
+def explain(  # noqa: PLR0913 (all but the first three are keywords, as on the command line)
+    model: Any,
+    pictures: Any,
+    methods: Methods | None = None,
+    *,
+    target: Any = "top",
+    layer: str | None = None,
+    precision: Precision = "float32",
+    seed: int | None = None,
+    device: str | torch.device | None = None,
+    memory: int | None = None,
+    progress: Progress | None = None,
+) -> Attribution | list[Attribution]:
+    """Maps of why the model scored the pictures as it did.
+
+    Args:
+        model: a `Classifier` (`sightline.load`, `sightline.wrap`), an `nn.Module`, or a callable from pixels to scores.
+        pictures: a path, bytes, a Pillow image, a uint8 array or tensor, or a list of them. A float tensor or array is
+            prepared input `c h w` or `b c h w`, taken as it is.
+        methods: a name with fields (`"occlusion(window=75, stride=75)"`), a value, or a list of them; Grad-CAM where
+            the model has layers, else occlusion, when left out.
+        target: `top`, `top3`, a class index or name, `A-vs-B`; a list gives each picture its own.
+        layer: for every method that looks at a layer.
+        precision: `float32`, or `fast` (bfloat16 passes).
+        seed: for every method that draws random numbers.
+        device: where to run; by default where the model is.
+        memory: bytes for activations at a time.
+        progress: called with (passes done, passes expected); False cancels.
+
+    Returns:
+        One `Attribution` for one picture, one target and one method, else a list: picture by picture, within a picture
+        target by target, within a target method by method.
+
+    Raises:
+        UsageError: an unknown method, field, class or layer.
+        PictureError: a picture that cannot be read.
+        NotSupportedError: a method that is not defined for this model.
+    """
+    sources, single = as_list(pictures)
+    classifier = wrap(model)
+    order = Order(
+        methods=as_methods(methods, classifier, layer=layer, seed=seed),
+        target=target,
+        precision=precision,
+        device=device,
+        memory=memory,
+        progress=progress,
+    )
+    found: list[Attribution] = []
+    for outcome in explained(classifier, sources, order):
+        if isinstance(outcome, Failure):
+            raise outcome.error
+        found.append(outcome)
+    one = single and len(found) == 1 and (methods is None or not isinstance(methods, list | tuple))
+    return found[0] if one else found
+
+
+def explained(classifier: Classifier, sources: Iterable[Any], order: Order) -> Iterator[Attribution | Failure]:
+    """The results of every picture in the order given; a picture that fails is told apart and the others go on.
+
+    Raises:
+        UsageError, NotSupportedError: what is wrong with every picture alike is raised, not recorded.
+    """
+    sources = list(sources)
+    if isinstance(order.target, list) and len(order.target) != len(sources):
+        raise TargetError(f"{len(order.target)} targets for {len(sources)} pictures: give one, or one a picture")
+    with Passes(
+        classifier,
+        precision=order.precision,
+        device=order.device,
+        memory=order.memory,
+        progress=order.progress,
+    ) as passes:
+        for method in order.methods:
+            method.check(passes)
+        for group in _groups(sources, classifier, passes, order):
+            if isinstance(group, Failure):
+                yield group
+            else:
+                yield from _explained_together(passes, group, order)
+
+
+def as_methods(
+    methods: Methods | None, classifier: Classifier, *, layer: str | None = None, seed: int | None = None
+) -> tuple[Method, ...]:
+    """The methods as values, with the layer and the seed of the call set in those that have such a field.
+
+    Raises:
+        SpecError: a text that names no method, or a layer for methods that look at none.
+    """
+    if methods is None:
+        methods = "grad-cam" if classifier.network is not None else "occlusion"
+    given = list(methods) if isinstance(methods, list | tuple) else [methods]
+    if not given:
+        raise UsageError("no method was given: `sightline methods` lists them")
+    values = [METHODS.make(cast(Any, method)) for method in given]
+    if layer is not None and not any(has_field(value, "layer") for value in values):
+        raise UsageError(f"a layer was given, but {', '.join(map(str, values))} looks at no layer")
+    changes = {name: value for name, value in (("layer", layer), ("seed", seed)) if value is not None}
+    return tuple(with_fields(value, **changes) for value in values)
+
+
+def _groups(
+    sources: Sequence[Any], classifier: Classifier, passes: Passes, order: Order
+) -> Iterator[list[Prepared] | Failure]:
+    """Neighbouring pictures of one size, as many as go through the network together; failures in their place."""
+    group: list[Prepared] = []
+    for place, source in enumerate(sources):
+        try:
+            ready = prepare(source, place, classifier)
+        except PictureError as error:
+            if group:
+                yield group
+                group = []
+            yield Failure(place, error.source, error)
+            continue
+        fits = group and group[0].pixels.shape == ready.pixels.shape and len(group) < _together(passes, ready, order)
+        if group and not fits:
+            yield group
+            group = []
+        group.append(ready)
+    if group:
+        yield group
+
+
+def _together(passes: Passes, ready: Prepared, order: Order) -> int:
+    gradients = any(method.wants().gradients or method.wants().layers for method in order.methods)
+    return min(_AT_MOST_TOGETHER, passes.pictures_at_once(ready.pixels, gradients=gradients))
+
+
+def _explained_together(passes: Passes, group: list[Prepared], order: Order) -> Iterator[Attribution | Failure]:
+    """The results of pictures that share their passes; one that breaks them is found by running each alone."""
+    try:
+        yield from _attributions(passes, group, order)
+    except NonFiniteError as error:
+        if len(group) == 1:
+            yield Failure(group[0].place, group[0].picture.name, error)
+            return
+        for one in group:
+            yield from _explained_together(passes, [one], order)
+
+
+def _attributions(passes: Passes, group: list[Prepared], order: Order) -> list[Attribution]:
+    """All results of a group, picture by picture, target by target, method by method."""
+    pixels = torch.cat([ready.pixels for ready in group]).to(passes.device)
+    wants = [method.wants() for method in order.methods]
+    layers = [passes.classifier.layer if name is None else name for want in wants for name in want.layers]
+    found: list[list[Attribution]] = [[] for _ in group]
+    with passes.shared(pixels, gradients=any(want.gradients for want in wants), layers=layers) as scores:
+        for target in _targets(group, scores, passes.classifier, order):
+            for method in order.methods:
+                before, start = passes.count, time.perf_counter()
+                maps = method(passes, pixels, target)
+                cost = _share(passes.count - before, len(group))
+                seconds = (time.perf_counter() - start) / len(group)
+                for row, ready in enumerate(group):
+                    about = About(passes, scores, target, method, cost, seconds)
+                    found[row].append(attribution_of(about, maps, row, ready))
+    return [result for results in found for result in results]
+
+
+def _targets(group: list[Prepared], scores: Scores, classifier: Classifier, order: Order) -> list[Target]:
+    """The targets, one value a picture each; several where the strongest classes are wanted."""
+    if not isinstance(order.target, list):
+        return resolve(cast(Wanted, order.target), scores, classifier.labels)
+    each = [
+        resolve(order.target_of(ready.place), scores[row : row + 1], classifier.labels)
+        for row, ready in enumerate(group)
+    ]
+    if len({(len(targets), targets[0].against is None) for targets in each}) != 1:
+        raise TargetError("a list of targets must be of one kind: all classes, all contrasts, or all the same top-N")
+    return [Target.join(list(targets)) for targets in zip(*each, strict=True)]
+
+
+def _share(count: Count, pictures: int) -> Count:
+    return Count(count.forward // pictures, count.backward // pictures)

@@ -1,0 +1,138 @@
+"""From what a method found for a batch to one finished result a picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.attribution.base import Maps, Method
+from sightline.attribution.result import Attribution, Explained, Origin, Prediction
+from sightline.models.targets import Target
+from sightline.passes.passes import Passes
+from sightline.pictures.scale import findings
+from sightline.runs.intake import Prepared
+from sightline.types import Count, Scores
+
+_MOST_PREDICTIONS = 5
+_INCOMPLETE = 0.01
+_SATURATED = 0.9999
+
+
+@dataclass(frozen=True, eq=False)
+class About:
+    """What all pictures of a group have in common for one target and one method."""
+
+    passes: Passes
+    scores: Scores
+    target: Target
+    method: Method
+    cost: Count
+    seconds: float
+
+
+def attribution_of(about: About, maps: Maps, row: int, ready: Prepared) -> Attribution:
+    """The finished result of one picture of the batch."""
+    height, width = ready.frame.input
+    values = maps.at_pixels(height, width)[row].cpu().numpy().astype(np.float32)
+    channels = maps.values[row].float().cpu().numpy() if maps.values.shape[1:] == ready.pixels.shape[1:] else None
+    numbers = {name: float(value[row]) for name, value in maps.numbers.items()}
+    explained_target = _explained(about, row)
+    return Attribution(
+        map=values,
+        channels=channels if ready.pixels.shape[1] > 1 else None,
+        picture=ready.picture,
+        pixels=ready.pixels,
+        frame=ready.frame,
+        method=about.method,
+        target=explained_target,
+        predictions=_predictions(about, row),
+        layer=maps.layer,
+        passes=about.cost + Count(forward=1),
+        seconds=about.seconds,
+        warnings=_warnings(about, maps, values, numbers, explained_target, ready),
+        numbers=numbers,
+        arrays={name: value[row].cpu().numpy() for name, value in maps.arrays.items()},
+        origin=_origin(about.passes),
+    )
+
+
+def _warnings(
+    about: About,
+    maps: Maps,
+    values: NDArray[np.float32],
+    numbers: Mapping[str, float],
+    target: Explained,
+    ready: Prepared,
+) -> tuple[str, ...]:
+    found = [*findings(values), *maps.warnings, *ready.warnings, *about.passes.classifier.notes]
+    if _may_be_probabilities(about):
+        found.append(
+            "the scores lie between 0 and 1 and were read as logits; if they are probabilities, declare "
+            "head='probabilities' or head='independent-probabilities'"
+        )
+    error, difference = numbers.get("completeness_error"), numbers.get("score_difference")
+    if error is not None and difference is not None and abs(error) > _INCOMPLETE * abs(difference):
+        found.append(
+            f"the map does not add up: its sum is off by {error:+.4g} of a difference of scores of {difference:.4g} "
+            f"({abs(error) / max(abs(difference), 1e-30):.1%}): give it more steps"
+        )
+    saturates = getattr(about.method, "score", None) in ("drop", "complement")
+    if saturates and target.probability > _SATURATED:
+        found.append("the probability is so near to 1 that hiding parts may not move it: try score=logit")
+    return tuple(dict.fromkeys(found))
+
+
+def _explained(about: About, row: int) -> Explained:
+    index = int(about.target.index[row])
+    against = None if about.target.against is None else int(about.target.against[row])
+    label = about.passes.classifier.label
+    return Explained(
+        index=index,
+        label=label(index) if against is None else f"{label(index)} vs {label(against)}",
+        score=float(about.target.score(about.scores)[row]),
+        probability=float(about.passes.probability(about.scores, about.target)[row]),
+        against=against,
+    )
+
+
+def _predictions(about: About, row: int) -> tuple[Prediction, ...]:
+    probabilities = about.passes.probabilities(about.scores[row : row + 1])[0]
+    best = probabilities.topk(min(_MOST_PREDICTIONS, len(probabilities)))
+    label = about.passes.classifier.label
+    return tuple(
+        Prediction(int(index), label(int(index)), float(probability))
+        for index, probability in zip(best.indices, best.values, strict=True)
+    )
+
+
+def _origin(passes: Passes) -> Origin:
+    classifier = passes.classifier
+    return Origin(
+        classifier=classifier.name,
+        weights_sha256=classifier.weights_sha256,
+        preparation=dataclasses.asdict(classifier.preparation) if classifier.preparation else None,
+        head=passes.head,
+        precision=passes.precision,
+        device=str(passes.device),
+        versions=versions(),
+    )
+
+
+@cache
+def versions() -> dict[str, str]:
+    """What ran: Sightline, Python, torch, numpy, Pillow."""
+    names = ("sightline", "torch", "numpy", "pillow")
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}
+
+
+def _may_be_probabilities(about: About) -> bool:
+    """Nobody declared the head, and the numbers alone cannot tell logits from probabilities."""
+    undeclared = about.passes.classifier.head == "auto" and about.passes.head == "softmax"
+    return undeclared and bool(((about.scores >= 0) & (about.scores <= 1)).all())

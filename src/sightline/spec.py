@@ -1,0 +1,300 @@
+"""Methods, metrics and fills are frozen values with a text form: one definition, five uses.
+
+The fields of a value make its text (`integrated-gradients(steps=64, baseline=blur)`), the command's help, the form in
+the browser, the manifest and the documentation. The grammar of the text:
+
+    value  = name [ "(" field "=" item { "," field "=" item } ")" ]
+    item   = number | "true" | "false" | "none" | word | "quoted" | "(" item { "," item } ")" | value
+
+Names and words are compared without case, hyphens and underscores. `str(value)` writes the fields that differ from
+their defaults, so that text → value → text is stable.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from sightline.errors import SpecError, plain_word, unknown
+from sightline.spec_text import Call, Item, read, write
+from sightline.types import Doc, Range
+
+T = TypeVar("T", bound="Named")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Named:
+    """Base of every frozen value that has a name and a text form.
+
+    A subclass is named after its class (`GradCam` is `grad-cam`). Fields are checked when the value is made: type,
+    `Range`, `Literal`; text is accepted wherever a nested value is expected (`baseline="blur(sigma=5)"`).
+    """
+
+    name: ClassVar[str] = ""
+    aliases: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" not in cls.__dict__:
+            cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
+
+    def __post_init__(self) -> None:
+        for field in fields_of(type(self)):
+            value = _fit(field, getattr(self, field.name), owner=self.name)
+            object.__setattr__(self, field.name, value)
+
+    def __str__(self) -> str:
+        return write(_as_call(self))
+
+    def describe(self) -> dict[str, Any]:
+        """The name and all fields as plain JSON values, nested values as their own descriptions."""
+        fields = {field.name: plain(getattr(self, field.name)) for field in fields_of(type(self))}
+        return {"name": self.name, "spec": str(self), "fields": fields}
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """One field of a named value, as the command, the form and the docs show it."""
+
+    name: str
+    annotation: Any
+    default: Any
+    range: Range | None
+    doc: str
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words a field may hold, if it is a choice or a nested value."""
+        words: list[str] = []
+        for option in _options(self.annotation):
+            if get_origin(option) is Literal:
+                words += [str(word) for word in get_args(option)]
+            elif _is_named(option):
+                words += list(catalogue_of(option))
+        return tuple(words)
+
+    @property
+    def kind(self) -> str:
+        """What the field takes, in words."""
+        return " or ".join(_word_for(option) for option in _options(self.annotation))
+
+
+class Catalogue(Mapping[str, type[T]], Generic[T]):
+    """The table of contents of one kind of value: name → class, in the order of the story."""
+
+    def __init__(self, kind: str, base: type[T], classes: Iterable[type[T]]) -> None:
+        self.kind = kind
+        self.base = base
+        self._classes = {cls.name: cls for cls in classes}
+        _CATALOGUES[base] = self
+
+    def __getitem__(self, name: str) -> type[T]:
+        wanted = plain_word(name)
+        for cls in self._classes.values():
+            if wanted in {plain_word(known) for known in (cls.name, *cls.aliases)}:
+                return cls
+        raise SpecError(unknown(self.kind, name, self._classes))
+
+    def __contains__(self, name: object) -> bool:
+        known = (word for cls in self._classes.values() for word in (cls.name, *cls.aliases))
+        return isinstance(name, str) and plain_word(name) in {plain_word(word) for word in known}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._classes)
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+    def make(self, given: str | T) -> T:
+        """The value that a text describes; a value is returned as it is.
+
+        Raises:
+            SpecError: the text cannot be read, or names an unknown value, field or word.
+        """
+        if isinstance(given, self.base):
+            return given
+        if isinstance(given, type) and issubclass(given, self.base):
+            return given()
+        if not isinstance(given, str):
+            raise SpecError(
+                f"a {self.kind} is a name such as {next(iter(self))!r} or a value, got {type(given).__name__}"
+            )
+        return self.build(_as_value_call(read(given), self.kind))
+
+    def build(self, call: Call) -> T:
+        """The value that a parsed text describes."""
+        cls = self[call.name]
+        known = {plain_word(field.name): field.name for field in fields_of(cls)}
+        arguments: dict[str, Any] = {}
+        for word, item in call.fields:
+            if not known:
+                raise SpecError(f"{cls.name} has no fields, got {word}")
+            if plain_word(word) not in known:
+                raise SpecError(unknown(f"field of {cls.name}", word, known.values()))
+            arguments[known[plain_word(word)]] = item
+        return cls(**arguments)
+
+
+_CATALOGUES: dict[type, Catalogue[Any]] = {}
+
+
+def catalogue_of(cls: type) -> Catalogue[Any]:
+    """The catalogue whose base a class derives from."""
+    for base in cls.__mro__:
+        if base in _CATALOGUES:
+            return _CATALOGUES[base]
+    raise LookupError(f"no catalogue holds {cls.__name__}; import its table first")
+
+
+def fields_of(cls: type[Named]) -> tuple[Field, ...]:
+    """The fields of a named value in the order they are written."""
+    if "_fields_cache" not in cls.__dict__:
+        hints = get_type_hints(cls, include_extras=True)
+        cls._fields_cache = tuple(_field(field, hints[field.name]) for field in dataclasses.fields(cls))  # type: ignore[attr-defined]
+    return cls._fields_cache  # type: ignore[attr-defined]
+
+
+def with_fields(value: T, **changes: Any) -> T:
+    """The value, and every value nested in it, with the given fields set wherever they exist.
+
+    So `with_fields(smooth_grad, layer="layer3")` sets the layer of the method that `smooth_grad` smooths.
+    """
+    new: dict[str, Any] = {}
+    for field in fields_of(type(value)):
+        old = getattr(value, field.name)
+        if field.name in changes:
+            new[field.name] = changes[field.name]
+        elif isinstance(old, Named):
+            new[field.name] = with_fields(old, **changes)
+    return dataclasses.replace(value, **new)
+
+
+def has_field(value: Named, name: str) -> bool:
+    """Whether the value, or one nested in it, has such a field."""
+    return any(
+        field.name == name or (isinstance(nested := getattr(value, field.name), Named) and has_field(nested, name))
+        for field in fields_of(type(value))
+    )
+
+
+def _field(field: dataclasses.Field[Any], hint: Any) -> Field:
+    extras = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+    annotation = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    limit = next((extra for extra in extras if isinstance(extra, Range)), None)
+    doc = next((extra.text for extra in extras if isinstance(extra, Doc)), "")
+    default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+    return Field(field.name, annotation, default, limit, doc)
+
+
+def _options(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+
+
+def _is_named(option: Any) -> bool:
+    return isinstance(option, type) and issubclass(option, Named)
+
+
+def _word_for(option: Any) -> str:
+    if get_origin(option) is Literal:
+        return "|".join(str(word) for word in get_args(option))
+    if get_origin(option) is tuple:
+        return "(" + ", ".join(_word_for(part) for part in get_args(option)) + ")"
+    if option is type(None):
+        return "none"
+    if _is_named(option):
+        return catalogue_of(option).kind
+    return {int: "whole number", float: "number", bool: "true|false", str: "text"}.get(option, str(option))
+
+
+def _fit(field: Field, value: Any, owner: str) -> Any:
+    """The value as the field's type, or an error that names the field, what came and what was expected."""
+    for option in _options(field.annotation):
+        fitted = _fit_one(option, value)
+        if fitted is not _NO:
+            _check_range(field, fitted, owner)
+            return fitted
+    came = write(value) if isinstance(value, Call | str | int | float | tuple) else type(value).__name__
+    if field.choices and isinstance(value, str | Call):
+        word = value.name if isinstance(value, Call) else value
+        raise SpecError(unknown(f"{field.name} of {owner}", word, field.choices))
+    raise SpecError(f"{owner}: {field.name} takes a {field.kind}, got {came}")
+
+
+_NO = object()
+
+
+def _fit_one(option: Any, value: Any) -> Any:
+    """The value as one of the types that a field may hold, or `_NO`."""
+    if option is type(None):
+        return None if value is None or value == "none" else _NO
+    if get_origin(option) is Literal:
+        return next((word for word in get_args(option) if plain_word(str(word)) == plain_word(str(value))), _NO)
+    if get_origin(option) is tuple:
+        return _fit_tuple(get_args(option), value)
+    return _fit_named(option, value) if _is_named(option) else _fit_plain(option, value)
+
+
+def _fit_plain(option: Any, value: Any) -> Any:
+    if isinstance(value, bool) or option is bool:
+        return value if option is bool and isinstance(value, bool) else _NO
+    if option is float and isinstance(value, int | float):
+        return float(value)
+    if option is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if option is str and isinstance(value, int):
+        return str(value)  # a layer called "0"; a float is refused, since 6.10 would come back as 6.1
+    return value if isinstance(value, option) else _NO
+
+
+def _fit_tuple(parts: tuple[Any, ...], value: Any) -> Any:
+    if not isinstance(value, tuple | list) or len(value) != len(parts):
+        return _NO
+    fitted = tuple(_fit_one(part, item) for part, item in zip(parts, value, strict=True))
+    return _NO if any(item is _NO for item in fitted) else fitted
+
+
+def _fit_named(option: type[Named], value: Any) -> Any:
+    if isinstance(value, option):
+        return value
+    catalogue = catalogue_of(option)
+    if isinstance(value, Call):
+        return catalogue.build(value)
+    if isinstance(value, str) or (isinstance(value, type) and issubclass(value, option)):
+        return catalogue.make(value)
+    return _NO
+
+
+def _check_range(field: Field, value: Any, owner: str) -> None:
+    for number in value if isinstance(value, tuple) else (value,):
+        if field.range is None or not isinstance(number, int | float):
+            continue
+        if not field.range.low <= number <= field.range.high:
+            limits = f"{field.range.low:g} to {field.range.high:g}"
+            raise SpecError(f"{owner}: {field.name} must be from {limits}, got {number:g}")
+
+
+def _as_call(value: Named) -> Call:
+    changed = []
+    for field in fields_of(type(value)):
+        item = getattr(value, field.name)
+        if item != field.default:
+            changed.append((field.name, _as_call(item) if isinstance(item, Named) else item))
+    return Call(value.name, tuple(changed))
+
+
+def _as_value_call(item: Item, kind: str) -> Call:
+    if isinstance(item, Call):
+        return item
+    if isinstance(item, str):
+        return Call(item, ())
+    raise SpecError(f"a {kind} is a name, optionally with fields in brackets, got {write(item)}")
+
+
+def plain(value: Any) -> Any:
+    """A field's value as JSON: nested values as their descriptions, tuples as lists."""
+    if isinstance(value, Named):
+        return value.describe()
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,17 @@
+"""What all tests share: one thread, and the real material beside the project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real weights and photographs; tests that use it are marked `real`."""
+    if not DATA.is_dir():
+        pytest.skip(f"no real weights and photographs at {DATA}")
+    return DATA
