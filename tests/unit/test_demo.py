@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import subprocess
 import sys
@@ -29,7 +28,7 @@ from sightline.demo.scenes import (
     render,
     render_image,
 )
-from sightline.demo.scoring import called, images_of, logits, prepared
+from sightline.demo.scoring import HELD_OUT_SEED, called, images_of, logits, prepared
 from sightline.demo.train import RECIPES, packed, train
 from sightline.demo.worlds import DOG, OTHERS, PENGUIN, biased, cheat_task, honest_task, paint, without_shortcut
 from sightline.errors import ModelError, SpecError
@@ -176,10 +175,10 @@ def test_hiding_spares_the_bell() -> None:
 def test_training_is_repeatable_and_leaves_the_global_state_alone() -> None:
     recipe = replace(RECIPES["cheat"], scenes=32, epochs=1, batch=16)
     before = torch.get_rng_state()
-    first, second = (packed(train(recipe, seed=3, workers=1)) for _ in range(2))
+    first, second = (packed(train(recipe, seed=3)) for _ in range(2))
     assert first == second
     assert torch.equal(before, torch.get_rng_state())
-    assert first != packed(train(recipe, seed=4, workers=1))
+    assert first != packed(train(recipe, seed=4))
 
 
 def test_the_weights_are_small_and_named() -> None:
@@ -267,6 +266,10 @@ def at_input(mask: np.ndarray) -> np.ndarray:
 SHORTCUTS = {DOG: "accessory", PENGUIN: "background"}
 
 
+WINDOWS = {DOG: 16, PENGUIN: 24}
+"""The occlusion window by kind: a bell is about 14 pixels wide."""
+
+
 def evidence_of(network: SceneNet, kind: str, many: int) -> dict[str, float]:
     """Mean share of the positive evidence for `kind` within its shortcut's mask, by occlusion and by CAM."""
     generator = np.random.default_rng(5)
@@ -275,7 +278,7 @@ def evidence_of(network: SceneNet, kind: str, many: int) -> dict[str, float]:
         spec = biased(generator, (kind,))
         mask = at_input(render(spec).masks[SHORTCUTS[kind]])
         image, target = images_of([spec])[0], KINDS.index(kind)
-        found["occlusion"].append(evidence(occlusion(network, image, target), mask))
+        found["occlusion"].append(evidence(occlusion(network, image, target, WINDOWS[kind], WINDOWS[kind] // 2), mask))
         found["cam"].append(evidence(cam(network, image, target), mask))
         found["area"].append(float(mask.mean()))
     return {name: float(np.mean(shares)) for name, shares in found.items()}
@@ -300,8 +303,7 @@ def test_the_card_is_made_from_its_figures() -> None:
 
 
 def test_training_draws_other_scenes_than_the_scores() -> None:
-    """Held-out scenes come from another seed than any training run would be given by default."""
-    assert inspect.signature(train).parameters["seed"].default is inspect.Parameter.empty
-    trained = {honest_task(generator).spec.seed for generator in [np.random.default_rng(1)] for _ in range(5600)}
-    generator = np.random.default_rng(77)
-    assert trained.isdisjoint({random_spec(generator).seed for _ in range(200)})
+    """Scene seeds are drawn from 2**31: by chance alone 0.002 of them would meet."""
+    training, held_out = np.random.default_rng(1), np.random.default_rng(HELD_OUT_SEED)
+    trained = {honest_task(training).spec.seed for _ in range(RECIPES["honest"].scenes)}
+    assert len(trained & {random_spec(held_out).seed for _ in range(1000)}) <= 1

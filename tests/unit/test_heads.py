@@ -75,12 +75,14 @@ def test_a_function_is_told_by_its_numbers() -> None:
     assert tell_head(z[:, :1], traced=False) == "binary"
 
 
-@pytest.mark.parametrize(
-    ("classes", "declare"), [(1, "'binary'.*'binary-probability'"), (4, "'softmax'.*'independent-probabilities'")]
-)
-def test_numbers_of_a_function_that_may_be_either_have_to_be_declared(classes: int, declare: str) -> None:
-    with pytest.raises(ModelError, match=f"declare head={declare}"):
-        tell_head(logits(classes).detach().sigmoid(), traced=False)
+def test_one_number_of_a_function_that_may_be_either_has_to_be_declared() -> None:
+    with pytest.raises(ModelError, match=r"declare head='binary' or head='binary-probability'"):
+        tell_head(logits(1).detach().sigmoid(), traced=False)
+
+
+def test_several_numbers_of_a_function_are_read_as_logits_unless_they_sum_to_one() -> None:
+    assert tell_head(logits().detach().sigmoid(), traced=False) == "softmax"
+    assert tell_head(logits().detach().softmax(1), traced=False) == "probabilities"
 
 
 def test_one_output_becomes_two_classes() -> None:

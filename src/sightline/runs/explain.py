@@ -7,7 +7,8 @@ others came with it. All methods on the same pictures share one clean pass.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
@@ -105,16 +106,22 @@ def explain(  # noqa: PLR0913 (all but the first three are keywords, as on the c
         progress=progress,
     )
     found: list[Attribution] = []
-    for outcome in explained(classifier, sources, order):
-        if isinstance(outcome, Failure):
-            raise outcome.error
-        found.append(outcome)
+    # Closed here and now: an error's traceback would keep the generator, and so the quiet network, alive.
+    with closing(explained(classifier, sources, order)) as outcomes:
+        for outcome in outcomes:
+            if isinstance(outcome, Failure):
+                raise outcome.error
+            found.append(outcome)
     one = single and len(found) == 1 and (methods is None or not isinstance(methods, list | tuple))
     return found[0] if one else found
 
 
-def explained(classifier: Classifier, sources: Iterable[Any], order: Order) -> Iterator[Attribution | Failure]:
+def explained(
+    classifier: Classifier, sources: Iterable[Any], order: Order
+) -> Generator[Attribution | Failure, None, None]:
     """The results of every picture in the order given; a picture that fails is told apart and the others go on.
+
+    The network is quiet until the last result is taken or the generator is closed.
 
     Raises:
         UsageError, NotSupportedError: what is wrong with every picture alike is raised, not recorded.

@@ -12,7 +12,7 @@ contrast A-vs-B the probability is that of A given that it is A or B.
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -27,28 +27,23 @@ Steps = Annotated[int, Range(1, 1 << 24), Doc("steps at most, each of ⌈pixels 
 FAINT = 0.05
 
 
-class Plan(NamedTuple):
-    """The order of the pixels and how many are exchanged at each point of the curve."""
-
-    rank: torch.Tensor
-    """`1 h w` int64, the place of each pixel in the order, from 0."""
-    counts: torch.Tensor
-    """`T + 1` int64, from 0 to all pixels."""
-
-
-def plan(map: NDArray[np.float32], steps: int) -> Plan:
-    """What is exchanged when."""
+def rank_of(map: NDArray[np.float32]) -> torch.Tensor:
+    """`1 h w` int64: the place of each pixel in the order, from 0."""
     order = np.argsort(map, axis=None, kind="stable")[::-1]
     rank = np.empty(map.size, np.int64)
     rank[order] = np.arange(map.size)
-    counts = np.append(np.arange(0, map.size, -(-map.size // steps)), map.size)
-    return Plan(torch.from_numpy(rank.reshape(1, *map.shape)), torch.from_numpy(counts))
+    return torch.from_numpy(rank.reshape(1, *map.shape))
+
+
+def counts_of(pixels: int, steps: int) -> torch.Tensor:
+    """`T + 1` int64: how many pixels are exchanged at each point of the curve, from none to all."""
+    step = -(-pixels // steps)
+    return torch.tensor([*range(0, pixels, step), pixels])
 
 
 def probabilities(passes: Passes, start: Pixels, end: Pixels, question: Question, counts: torch.Tensor) -> torch.Tensor:
-    """`m` float64: the probability of the target where `counts` pixels of `start` show what `end` shows."""
-    rank = plan(question.map, 1).rank.to(start.device)
-    scores = passes.perturbed(start, Ranked(rank, counts, end))[:, 0]
+    """`m` float64: the probability of the target where so many pixels of `start` show what `end` shows."""
+    scores = passes.perturbed(start, Ranked(rank_of(question.map).to(start.device), counts, end))[:, 0]
     return passes.probability(scores, question.target.tiled(len(scores))).double().cpu()
 
 

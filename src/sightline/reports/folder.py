@@ -1,0 +1,138 @@
+"""The folder of a run, written so that nobody ever sees half of it.
+
+Everything goes into a hidden folder beside the one that was asked for; each file is flushed to the disk; at the end the
+hidden folder takes the name. An earlier run of Sightline is replaced; a folder that holds anything else is refused, and
+nothing of it is touched.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sightline.errors import UsageError
+from sightline.reports.manifest import MANIFEST, read_manifest
+from sightline.reports.names import shown
+
+
+class OutputFolder:
+    """A folder in the making: `with OutputFolder(place) as folder: folder.write(…); folder.finish()`.
+
+    Without `finish` (an error, Ctrl-C) the place is left as it was.
+
+    Raises:
+        UsageError: the place holds something else, or cannot be written.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self.place = _checked(place)
+        self.half = self.place.parent / f".{self.place.name[:60]}.{secrets.token_hex(4)}.half"
+        self._bytes = 0
+
+    def __enter__(self) -> Self:
+        try:
+            self.place.parent.mkdir(parents=True, exist_ok=True)
+            self.half.mkdir()
+        except OSError as error:
+            raise self._refused(error) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.half.exists():
+            shutil.rmtree(self.half, ignore_errors=True)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write one file, named relative to the folder, and flush it to the disk."""
+        target = self.half / name
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_through(target, content)
+        except OSError as error:
+            raise self._refused(error, len(content)) from error
+        self._bytes += len(content)
+
+    def read(self, name: str) -> Path:
+        """Where a file that was written can be read before the folder is finished."""
+        return self.half / name
+
+    def finish(self) -> Path:
+        """Give the folder its name, in place of an earlier run; returns the place."""
+        _checked(self.place)  # somebody may have put something there since
+        old = self.half.with_suffix(".old")
+        try:
+            for folder in (*(one for one in self.half.rglob("*") if one.is_dir()), self.half):
+                flush_folder(folder)
+            if not self.place.exists():
+                self.half.rename(self.place)
+            else:
+                self.place.rename(old)
+                try:
+                    self.half.rename(self.place)
+                except BaseException:
+                    old.rename(self.place)
+                    raise
+                shutil.rmtree(old, ignore_errors=True)
+            flush_folder(self.place.parent)
+        except OSError as error:
+            raise self._refused(error) from error
+        return self.place
+
+    def _refused(self, error: OSError, more: int = 0) -> UsageError:
+        need = f" ({(self._bytes + more) / 1e6:.1f} MB were written or being written)" if self._bytes + more else ""
+        return UsageError(
+            f"cannot write to {shown(str(self.place))}: {error.strerror or error}{need}; nothing there was changed: "
+            "give another folder with --out"
+        )
+
+
+def write_through(target: Path, content: bytes) -> None:
+    """Write a file and wait until the disk has it."""
+    with target.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def flush_folder(folder: Path) -> None:
+    """Wait until the disk has the names in a folder; nothing where the system cannot (Windows)."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _checked(place: Path) -> Path:
+    """The place, if a run may be put there.
+
+    Raises:
+        UsageError: it holds something that is not an earlier run.
+    """
+    where = place.expanduser().resolve()
+    name = shown(str(place))
+    if not where.exists():
+        return where
+    if not where.is_dir():
+        raise UsageError(f"--out {name} is a file: give a folder")
+    if Path.cwd().resolve().is_relative_to(where):
+        raise UsageError(f"--out {name} is the folder you are in: give one inside it, such as --out sightline-out")
+    there = {file.relative_to(where).as_posix() for file in where.rglob("*") if not file.is_dir()}
+    if not there:
+        return where
+    if MANIFEST not in there:
+        raise UsageError(f"--out {name} is not empty and holds no earlier run: give a new or an empty folder")
+    strangers = sorted(there - read_manifest(where).files)
+    if strangers:
+        raise UsageError(
+            f"--out {name} holds an earlier run and also {shown(strangers[0])}, which would be lost: "
+            "move it away, or give another folder"
+        )
+    return where
