@@ -40,7 +40,10 @@ def read(text: str) -> Item:
         SpecError: with the place where reading stopped.
     """
     reader = _Reader(text)
-    item = reader.item()
+    try:
+        item = reader.item()
+    except RecursionError:
+        raise SpecError(f"cannot read {text[:40]!r}…: too many brackets inside each other") from None
     reader.end()
     return item
 
@@ -56,7 +59,7 @@ def write(item: Item) -> str:
         return f"{item:g}" if isinstance(item, float) and float(f"{item:g}") == item else repr(item)
     if isinstance(item, tuple | list):
         return "(" + ", ".join(write(part) for part in item) + ")"
-    bare = _BARE.fullmatch(item) and item not in _CONSTANTS
+    bare = _BARE.fullmatch(item) and item.lower() not in _CONSTANTS
     return item if bare else json.dumps(item, ensure_ascii=False)
 
 
@@ -105,10 +108,16 @@ class _Reader:
         if kind == "number":
             return int(text) if re.fullmatch(r"[+-]?\d+", text) else float(text)
         if kind == "quoted":
-            return json.loads(text) if text[0] == '"' else text[1:-1]
+            return self.unquoted(text)
         if self.peek() == ("mark", "("):
             return Call(text, self.fields())
         return _CONSTANTS.get(text.lower(), text)
+
+    def unquoted(self, text: str) -> str:
+        try:
+            return str(json.loads(text)) if text[0] == '"' else text[1:-1]
+        except json.JSONDecodeError as error:
+            raise SpecError(f"cannot read {self.text!r}: {text} is not a quoted text ({error.msg})") from error
 
     def items(self) -> tuple[Item, ...]:
         self.take("(")

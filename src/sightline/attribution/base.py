@@ -122,7 +122,8 @@ class Method(Named):
         self.check(passes)
         if len(target) != len(pixels):
             raise TargetError(f"{len(target)} targets for {len(pixels)} pictures: give one a picture")
-        with passes:
+        # Inference mode is left: tensors made in it could not take part in a gradient.
+        with passes, torch.inference_mode(False):
             maps = self.attribute(passes, pixels, target)
         if not torch.isfinite(maps.values).all():
             raise NonFiniteError(f"{self.name} gave a map that is NaN or infinite")

@@ -1,8 +1,8 @@
 """What a metric is, what it is asked, and what it answers.
 
-A metric is a frozen value whose fields are its settings; it judges one map of one picture by one number. A metric states
-only its own idea in `measure`; the final `__call__` does once what all need: the checks of the map and of the mask, and
-the check of what came out.
+A metric is a frozen value whose fields are its settings; it judges one map of one picture by one number. A metric
+states only its own idea in `measure`; the final `__call__` does once what all need: the checks of the map and of the
+mask, and the check of what came out.
 """
 
 from __future__ import annotations
@@ -154,7 +154,9 @@ def is_flat(values: NDArray[np.float32]) -> bool:
 def _check_map(question: Question) -> None:
     pixels, frame = question.pixels, question.frame
     if len(pixels) != 1 or len(question.target) != 1:
-        raise UsageError(f"a metric judges one picture at a time, got {len(pixels)} with {len(question.target)} targets")
+        raise UsageError(
+            f"a metric judges one picture at a time, got {len(pixels)} with {len(question.target)} targets"
+        )
     _check_size(question.map, (int(pixels.shape[2]), int(pixels.shape[3])), "the network's input")
     _check_size(question.picture_map, frame.picture, "the picture")
     if not (np.isfinite(question.map).all() and np.isfinite(question.picture_map).all()):
@@ -178,8 +180,8 @@ def _mask_warnings(metric: Metric, question: Question) -> list[str]:
     if mask.shape != size or mask.dtype != bool:
         came = " × ".join(map(str, mask.shape))
         raise UsageError(
-            f"{metric.name}: a mask of {came} {mask.dtype} came, expected booleans {size[0]} × {size[1]}, height × width "
-            "of the upright picture"
+            f"{metric.name}: a mask of {came} {mask.dtype} came, expected booleans {size[0]} × {size[1]}, height × "
+            "width of the upright picture"
         )
     if not mask.any():
         raise UsageError(f"{metric.name}: the mask is empty, no pixel of it is True: nothing can lie on the object")

@@ -56,13 +56,13 @@ def as_mask(given: Any, size: tuple[int, int]) -> NDArray[np.bool_] | None:
         mask = _from_array(given)
     else:
         raise UsageError(
-            f"a mask is an array of booleans, a box (left, top, right, bottom), or a picture, got {type(given).__name__}"
+            f"a mask is a boolean array, a box (left, top, right, bottom), or a picture, got {type(given).__name__}"
         )
     if mask.shape != size:
         came = " × ".join(map(str, mask.shape))
         raise UsageError(
-            f"a mask of {came} came for a picture of {size[0]} × {size[1]} (height × width): give it in the size of the "
-            "upright picture"
+            f"a mask of {came} came for a picture of {size[0]} × {size[1]} (height × width): give it in the size of "
+            "the upright picture"
         )
     return mask
 
@@ -104,6 +104,7 @@ def _from_array(given: NDArray) -> NDArray[np.bool_]:
     others = np.unique(given[given != 0]) if given.dtype.kind in "iuf" else given.ravel()
     if len(others) > 1 or given.dtype.kind not in "iuf" or not np.isfinite(others).all():
         raise UsageError(
-            f"a mask of {given.dtype} with more than two values came: give booleans, such as `mask > 0.5` or `classes == 8`"
+            f"a mask of {given.dtype} with more than two values came: give booleans, such as `mask > 0.5` or "
+            "`classes == 8`"
         )
     return given != 0

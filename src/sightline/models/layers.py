@@ -12,7 +12,7 @@ out on a grid over the picture:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,8 +64,13 @@ def candidates(survey: Survey, classes: int) -> list[Layer]:
     return found + answers
 
 
-def named(survey: Survey, name: str, classes: int) -> Layer:
+def named(survey: Survey, name: str, suggest: Callable[[], str]) -> Layer:
     """The layer of this name; `layer4[-1]` counts from the end.
+
+    Args:
+        survey: the layers that ran.
+        name: as the user wrote it.
+        suggest: which layers work, in words; asked only where there is an error to write.
 
     Raises:
         LayerError: no such layer, it ran several times or not at all, or its output is on no grid; with candidates.
@@ -73,17 +78,14 @@ def named(survey: Survey, name: str, classes: int) -> Layer:
     seen = survey.find(full_name(name, [known.name for known in survey.seen]))
     if seen is None:
         close = nearest(name, [known.name for known in survey.seen])
-        hint = f": did you mean {' or '.join(map(repr, close))}?" if close else f": {_suggest(survey, classes)}"
+        hint = f": did you mean {' or '.join(map(repr, close))}?" if close else f": {suggest()}"
         raise LayerError(f"this network runs no layer {name!r}{hint}")
     layer = layer_of(seen, survey)
     if layer is None:
         shape = "×".join(map(str, seen.shape[1:]))
-        raise LayerError(f"layer {seen.name!r} gives {shape}, no grid over the picture: {_suggest(survey, classes)}")
+        raise LayerError(f"layer {seen.name!r} gives {shape}, no grid over the picture: {suggest()}")
     if seen.calls > 1:
-        raise LayerError(
-            f"layer {seen.name!r} runs {seen.calls} times in one pass, so that it is no one place: "
-            f"{_suggest(survey, classes)}"
-        )
+        raise LayerError(f"layer {seen.name!r} runs {seen.calls} times in one pass, so it is no one place: {suggest()}")
     return layer
 
 
@@ -141,8 +143,3 @@ def _token_grids(seen: Seen, survey: Survey) -> list[tuple[int, int]]:
             height, width = (height + 1) // 2, (width + 1) // 2
             halvings.append((height, width))
     return earlier + halvings
-
-
-def _suggest(survey: Survey, classes: int) -> str:
-    names = [layer.name for layer in candidates(survey, classes)[:5]]
-    return "these work: " + ", ".join(map(repr, names)) if names else "no layer of this network has a grid"

@@ -10,35 +10,49 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
-_LOCKS_LOCK = threading.Lock()
+
+@dataclass(eq=False)
+class _Hold:
+    """Who holds one network quiet: the thread, how often, and what puts it back."""
+
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    times: int = 0
+    undo: ExitStack = field(default_factory=ExitStack)
+
+
+_HOLDS: WeakKeyDictionary[nn.Module, _Hold] = WeakKeyDictionary()
+_HOLDS_LOCK = threading.Lock()
 
 
 @contextmanager
 def quiet(network: nn.Module | None) -> Iterator[None]:
-    """The network in evaluation mode with frozen parameters; one thread at a time for each network."""
+    """The network in evaluation mode with frozen parameters; one thread at a time for each network.
+
+    Several blocks of one thread may overlap in any order: the first to begin makes the network quiet, the last to end
+    puts it back.
+    """
     if network is None:
         yield
         return
-    with ExitStack() as undo:
-        undo.enter_context(_lock_of(network))
-        # Inference mode is left first: tensors made in it could not take part in a gradient.
-        undo.enter_context(torch.inference_mode(False))
-        undo.callback(_restore_buffers, network, {name: value.clone() for name, value in network.named_buffers()})
-        for module in network.modules():
-            undo.callback(setattr, module, "training", module.training)
-            module.training = False
-        for parameter in network.parameters():
-            if parameter.requires_grad:
-                undo.callback(parameter.requires_grad_, True)
-                parameter.requires_grad_(False)
-        yield
+    with _HOLDS_LOCK:
+        hold = _HOLDS.setdefault(network, _Hold())
+    with hold.lock:
+        hold.times += 1
+        try:
+            if hold.times == 1:
+                _hush(network, hold.undo)
+            yield
+        finally:
+            hold.times -= 1
+            if hold.times == 0:
+                hold.undo.close()
 
 
 def mixes_batch_mates(network: nn.Module | None) -> bool:
@@ -51,18 +65,24 @@ def mixes_batch_mates(network: nn.Module | None) -> bool:
     return any(isinstance(module, _BatchNorm) and module.running_mean is None for module in modules)
 
 
-def _lock_of(network: nn.Module) -> threading.RLock:
-    with _LOCKS_LOCK:
-        return _LOCKS.setdefault(network, threading.RLock())
+def _hush(network: nn.Module, undo: ExitStack) -> None:
+    for module in network.modules():
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                undo.callback(_restore_buffer, module, name, buffer, buffer.clone())
+        undo.callback(setattr, module, "training", module.training)
+        module.training = False
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            undo.callback(parameter.requires_grad_, True)
+            parameter.requires_grad_(False)
 
 
-def _restore_buffers(network: nn.Module, before: dict[str, torch.Tensor]) -> None:
-    """Put back what a forward pass wrote into buffers (a module may count its calls in any mode)."""
+def _restore_buffer(module: nn.Module, name: str, buffer: torch.Tensor, before: torch.Tensor) -> None:
+    """Put back what a forward pass wrote into a buffer, or put in its place (a module may count its calls)."""
+    module._buffers[name] = buffer
     with torch.no_grad():
-        for name, value in network.named_buffers():
-            if name in before and not _same(value, before[name]):
-                value.copy_(before[name])
-
-
-def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return one.shape == other.shape and torch.equal(torch.nan_to_num(one), torch.nan_to_num(other))
+        if buffer.shape != before.shape:
+            buffer.resize_(before.shape)
+        if not torch.equal(buffer, before):
+            buffer.copy_(before)

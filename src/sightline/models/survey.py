@@ -9,7 +9,7 @@ from torch import nn
 
 from sightline.models.taps import Event
 
-_POOLS_AND_PASSAGES = ("pool", "identity", "dropout", "droppath", "flatten")
+_POOLS_AND_PASSAGES = ("pool", "identity", "dropout", "droppath", "flatten", "softmax")
 _TOKEN_PARTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.GELU, nn.ReLU, nn.SiLU, nn.Softmax)
 
 

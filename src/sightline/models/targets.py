@@ -80,6 +80,9 @@ class Target:
 
     @staticmethod
     def _column(scores: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        if len(index) and not 0 <= int(index.min()) <= int(index.max()) < scores.shape[1]:
+            wrong = next(int(one) for one in index if not 0 <= int(one) < scores.shape[1])
+            raise TargetError(_out_of_range(wrong, scores.shape[1]))
         return scores.gather(1, index.to(scores.device)[:, None])[:, 0]
 
 
@@ -112,7 +115,7 @@ def class_index(wanted: int | str, labels: Labels, classes: int) -> int:
     if not isinstance(wanted, str) or re.fullmatch(r"[+-]?\d+", wanted.strip()):
         index = int(wanted)
         if not 0 <= index < classes:
-            raise TargetError(f"class index {index} is out of range: this network has classes 0 to {classes - 1}")
+            raise TargetError(_out_of_range(index, classes))
         return index
     if not labels:
         raise TargetError(f"this network has no class names, got {wanted!r}: give an index from 0 to {classes - 1}")
@@ -121,6 +124,10 @@ def class_index(wanted: int | str, labels: Labels, classes: int) -> int:
             f"this network has {classes} scores and {len(labels)} class names: load it with labels that fit"
         )
     return _by_name(wanted, labels)
+
+
+def _out_of_range(index: int, classes: int) -> str:
+    return f"class index {index} is out of range: this network has classes 0 to {classes - 1}"
 
 
 def _strongest(most: int, scores: Scores) -> list[Target]:

@@ -35,11 +35,11 @@ class Clean:
     events: list[Event] = field(default_factory=list)
 
     def gradients(self, target: Target, at: list[torch.Tensor]) -> list[torch.Tensor | None]:
-        """∂score/∂tensor for each tensor, from the score back to the tensors and no further."""
-        assert self.graph is not None, "this pass kept no graph"
-        total = target.score(self.graph).sum()
-        if not total.requires_grad:
+        """∂score/∂tensor for each tensor, from the score back to the tensors and no further; None where there is none."""
+        if self.graph is None:
             return [None] * len(at)
+        with torch.enable_grad():
+            total = target.score(self.graph).sum()
         return list(torch.autograd.grad(total, at, retain_graph=True, allow_unused=True))
 
 
@@ -86,7 +86,7 @@ def view_of(clean: Clean, survey: Survey, name: str, target: Target | None) -> L
         return LayerView(layer, layer.grid(tensor.detach()))
     (gradient,) = clean.gradients(target, [tensor])
     if gradient is None:
-        raise LayerError(f"layer {name!r} is not on the way from the picture to the score")
+        raise _aside_error(layer, survey, clean)
     if _blind(layer, gradient):
         raise _blind_error(layer)
     return LayerView(layer, layer.grid(tensor.detach()), layer.grid(gradient))
@@ -102,25 +102,32 @@ def choose(clean: Clean, survey: Survey, target: Target | None) -> tuple[Event, 
     suited = [layer for layer in candidates(survey, clean.scores.shape[1]) if last[layer.name].output.requires_grad]
     if not suited:
         raise LayerError("no layer of this network lies on a grid over the picture: class activation maps need one")
-    if suited[0].layout != "tokens":
-        suited = suited[:1]
-        if target is None:
-            event = last[suited[0].name]
-            return event, LayerView(suited[0], suited[0].grid(event.output.detach()))
-    # Only a gradient tells whether a transformer's tokens still reach the score at a layer.
+    if suited[0].layout != "tokens" and target is None:
+        event = last[suited[0].name]
+        return event, LayerView(suited[0], suited[0].grid(event.output.detach()))
     asked = target if target is not None else Target(clean.scores.argmax(1))
-    gradients = clean.gradients(asked, [last[layer.name].output for layer in suited])
-    for layer, gradient in zip(suited, gradients, strict=True):
-        if gradient is not None and not _blind(layer, gradient):
-            event = last[layer.name]
-            return event, LayerView(layer, layer.grid(event.output.detach()), layer.grid(gradient))
-    raise _blind_error(suited[0])
+    # A pass back to the first layer is short; only where that layer does not suit, one goes back to all the others.
+    # Only a gradient tells whether a transformer's tokens, or a branch at the side, reach the score at a layer.
+    first = 1 if suited[0].layout != "tokens" else len(suited)
+    for some in (suited[:first], suited[first:]):
+        gradients = clean.gradients(asked, [last[layer.name].output for layer in some])
+        for layer, gradient in zip(some, gradients, strict=True):
+            if gradient is not None and not _blind(layer, gradient):
+                event = last[layer.name]
+                return event, LayerView(layer, layer.grid(event.output.detach()), layer.grid(gradient))
+    raise LayerError("no layer of this network that lies on a grid over the picture influences the score")
 
 
 def _blind(layer: Layer, gradient: torch.Tensor) -> bool:
     """Whether only a transformer's prefix tokens, and no cell of the grid, influence the score."""
     cells_are_dead = layer.layout == "tokens" and not gradient[:, layer.prefix :].any()
     return cells_are_dead and bool(gradient[:, : layer.prefix].any())
+
+
+def _aside_error(layer: Layer, survey: Survey, clean: Clean) -> LayerError:
+    others = [other.name for other in candidates(survey, clean.scores.shape[1]) if other.name != layer.name][:5]
+    hint = f": try {', '.join(map(repr, others))}" if others else ""
+    return LayerError(f"layer {layer.name!r} is not on the way from the picture to the score{hint}")
 
 
 def _blind_error(layer: Layer) -> BlindLayerError:

@@ -68,9 +68,12 @@ def view(runner: Runner, clean: Clean, name: str | None, target: Target | None) 
     try:
         found = view_of(clean, survey(runner, given), wanted, target)
     except BlindLayerError as blind:
-        best = look(runner, clean.pixels, gradients=False, layers=[None])
-        works = view(runner, best, None, target).layer.name
-        raise LayerError(f"{blind}: use {works!r}") from None
+        if MEMORY.chosen(module_of(runner.network), given) == wanted:
+            MEMORY.forget_chosen(module_of(runner.network), given)  # the weights have changed since it was chosen
+        best = view(runner, look(runner, clean.pixels, gradients=False, layers=[None]), None, target)
+        if name is None:
+            return best
+        raise LayerError(f"{blind}: use {best.layer.name!r}") from None
     return _checked(runner, found)
 
 
@@ -97,7 +100,9 @@ def module_of(network: nn.Module | None) -> nn.Module:
 
 def _chosen(runner: Runner, clean: Clean, given: Pixels, target: Target | None) -> LayerView:
     event, found = choose(clean, survey(runner, given), target)
-    MEMORY.keep_chosen(module_of(runner.network), given, event.name)
+    if found.layer.layout != "tokens" or bool(found.gradients.any()):
+        # Where all gradients are zero (a new, untrained head) nothing tells which tokens influence the score.
+        MEMORY.keep_chosen(module_of(runner.network), given, event.name)
     if event.overwritten:
         # A later in-place operation wrote over the activations: only a pass with the layer captured has them.
         again = look(runner, clean.pixels, gradients=False, layers=[event.name])

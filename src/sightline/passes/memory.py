@@ -31,6 +31,10 @@ class Memory:
     def keep_chosen(self, network: nn.Module, pixels: Pixels, name: str) -> None:
         self._chosen.setdefault(network, {})[_key(network, pixels)] = name
 
+    def forget_chosen(self, network: nn.Module, pixels: Pixels) -> None:
+        """Let the layer be chosen again."""
+        self._chosen.get(network, {}).pop(_key(network, pixels), None)
+
 
 MEMORY = Memory()
 

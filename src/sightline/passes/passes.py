@@ -17,11 +17,12 @@ from torch import nn
 from sightline.models.classifier import Classifier, wrap
 from sightline.models.heads import Head, probabilities
 from sightline.models.linear_head import LinearHead, linear_head
+from sightline.models.quiet import mixes_batch_mates
 from sightline.models.targets import Target
 from sightline.passes.clean import Clean, LayerView
 from sightline.passes.looking import look, module_of, survey, view
 from sightline.passes.perturbations import Perturbation
-from sightline.passes.runner import Precision, Runner, finite
+from sightline.passes.runner import Precision, Runner
 from sightline.types import ChannelMap, Count, Pixels, Progress, Scores
 
 
@@ -73,11 +74,17 @@ class Passes:
             the scores, `b k`.
         """
         with self:
-            before, self._shared = self._shared, look(self._runner, pixels, gradients=gradients, layers=layers)
+            before, self._shared = self._shared, self._clean(pixels, gradients, layers)
             try:
                 yield self._shared.scores
             finally:
                 self._shared = before
+
+    def _clean(self, pixels: Pixels, gradients: bool, layers: Sequence[str | None]) -> Clean:
+        if len(pixels) > 1 and mixes_batch_mates(self.network):
+            return Clean(pixels=pixels, scores=self.scores(pixels))  # only the scores can be shared
+        with self._runner.working():
+            return look(self._runner, pixels, gradients=gradients, layers=layers)
 
     # ---- what is known -----------------------------------------------------------------------------------------
 
@@ -145,9 +152,10 @@ class Passes:
         """∂score/∂pixels: `b c h w` → `b c h w` float32. Costs b backward passes, and b forward if not shared."""
         shared = self._of(pixels)
         if shared is not None and shared.leaf is not None:
-            (gradient,) = shared.gradients(target, [shared.leaf])
-            self._runner.counted(backward=len(pixels))
-            return finite(torch.zeros_like(shared.leaf) if gradient is None else gradient, "gradient").float()
+            with self._runner.working():
+                (gradient,) = shared.gradients(target, [shared.leaf])
+                self._runner.counted(backward=len(pixels))
+                return self._runner.reached(gradient).float()
 
         def ask(rows: slice) -> ChannelMap:
             return self._runner.gradient(pixels[rows], target.rows(rows))
@@ -181,7 +189,8 @@ class Passes:
         """
         shared = self._of(pixels)
         if shared is not None and (shared.captured or shared.events):
-            return view(self._runner, shared, name, target)
+            with self._runner.working():
+                return view(self._runner, shared, name, target)
 
         def ask(rows: slice) -> LayerView:
             clean = look(self._runner, pixels[rows], gradients=False, layers=[name])
@@ -191,7 +200,8 @@ class Passes:
 
     def linear_head(self, pixels: Pixels) -> LinearHead | None:
         """The last linear layer of the network, one row of weights a class, if there is one."""
-        head = linear_head(module_of(self.network), survey(self._runner, self._runner.given(pixels)))
+        with self._runner.working():
+            head = linear_head(module_of(self.network), survey(self._runner, self._runner.given(pixels)))
         return None if head is None else head.two_sided(self.head)
 
     def _of(self, pixels: Pixels) -> Clean | None:

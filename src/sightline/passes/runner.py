@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, TypeVar
 import torch
 from torch import nn
 
-from sightline.errors import CancelledError, ModelError, NonFiniteError
+from sightline.errors import CancelledError, ModelError, NonFiniteError, NotSupportedError
 from sightline.models.classifier import Classifier, device_of
 from sightline.models.heads import Head, tell_head, two_sided
 from sightline.models.quiet import mixes_batch_mates, quiet
@@ -62,6 +62,12 @@ class Runner:
         if self._depth == 0:
             self._undo.close()
 
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """The network quiet, and inference mode left: tensors made in it could not take part in a gradient."""
+        with self, torch.inference_mode(False):
+            yield
+
     @property
     def network(self) -> nn.Module | None:
         """The module, where the classifier is one."""
@@ -85,19 +91,42 @@ class Runner:
 
     def scores(self, batch: Pixels) -> Scores:
         """Scores without a graph; the first ones of an undeclared head need the graph to tell what they are."""
+        if len(batch) > 1 and mixes_batch_mates(self.network):
+            return torch.cat([self.scores(one) for one in batch.split(1)])
         tell = self.head == "auto" and self.classifier.gradients
-        with self, torch.enable_grad() if tell else torch.no_grad():
+        with self.working(), torch.enable_grad() if tell else torch.no_grad():
             given = self.given(batch)
             return self.run(given.detach().requires_grad_() if tell else given).detach()
 
     def gradient(self, batch: Pixels, target: Target) -> ChannelMap:
-        """∂score/∂pixels of a batch, `b c h w` float32."""
-        with self, torch.enable_grad():
+        """∂score/∂pixels of a batch, `b c h w` float32.
+
+        Raises:
+            NotSupportedError: autograd does not reach the pixels.
+            NonFiniteError: a score or a gradient is NaN or infinite.
+        """
+        if len(batch) > 1 and mixes_batch_mates(self.network):
+            return torch.cat([self.gradient(one, target.rows(slice(i, i + 1))) for i, one in enumerate(batch.split(1))])
+        with self.working(), torch.enable_grad():
             leaf = self.given(batch).detach().requires_grad_()
             total = target.score(self.run(leaf)).sum()
             gradient = torch.autograd.grad(total, leaf, allow_unused=True)[0] if total.requires_grad else None
             self.counted(backward=len(batch))
-        return finite(torch.zeros_like(leaf) if gradient is None else gradient, "gradient").float()
+        return self.reached(gradient).float()
+
+    def reached(self, gradient: torch.Tensor | None) -> torch.Tensor:
+        """A gradient of the score, checked.
+
+        Raises:
+            NotSupportedError: there is none: the network runs without autograd, which must not pass for a zero.
+            NonFiniteError: it holds NaN or infinity.
+        """
+        if gradient is None:
+            raise NotSupportedError(
+                f"no gradient reaches the pixels of {self.classifier.name!r}: its forward runs under no_grad, detaches, "
+                "or does not look at the picture: use a perturbation method such as occlusion"
+            )
+        return finite(gradient, "gradient")
 
     def batched(
         self, total: int, pixels: Pixels, run: Callable[[slice], T], *, gradients: bool, each: int = 1
@@ -109,7 +138,7 @@ class Runner:
         Raises:
             CancelledError: the progress function said False.
         """
-        with self:
+        with self.working():
             size = max(1, self.at_once(pixels, gradients=gradients) // each)
             answers: list[T] = []
             done = 0

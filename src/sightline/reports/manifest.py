@@ -1,7 +1,7 @@
 """manifest.json: what a run did, for programs. One version number, one reader.
 
 {
-  "schema_version": 1, "created": "2026-01-31T12:00:00Z", "command": ["explain", …], "report": "report.html",
+  "schema_version": 1, "created": "2026-01-31T12:00:00Z", "command": ["explain", …], "report": "report.html", "others": [files such as a figure],
   "totals": {"pictures", "records", "failures", "passes": {"forward", "backward"}, "seconds"},
   "records":  one a picture × target × method, in the order of the command: `Attribution.record()`, and
               "path" (the picture as it was given), "files" {"map", "overlay", …} relative to the folder,
@@ -43,6 +43,7 @@ class Manifest:
         records: one a picture × target × method.
         failures: pictures that could not be explained, with the reason.
         report: the page, relative to the folder.
+        others: further files, such as a figure.
     """
 
     command: tuple[str, ...]
@@ -51,11 +52,12 @@ class Manifest:
     failures: list[dict[str, Any]]
     created: str = ""
     report: str = REPORT
+    others: tuple[str, ...] = ()
 
     @property
     def files(self) -> set[str]:
         """Every file of the folder, relative to it."""
-        return {MANIFEST, self.report} | {name for record in self.records for name in record["files"].values()}
+        return {MANIFEST, self.report, *self.others} | {name for record in self.records for name in record["files"].values()}
 
     def to_bytes(self) -> bytes:
         """The file's content."""
@@ -65,6 +67,7 @@ class Manifest:
             "created": created,
             "command": list(self.command),
             "report": self.report,
+            "others": list(self.others),
             "totals": self.totals,
             "records": self.records,
             "failures": self.failures,
@@ -100,7 +103,8 @@ def _checked(content: Any, name: str) -> Manifest:
         raise UsageError(f"{name}/{MANIFEST} was not written by Sightline: it has no schema_version")
     if version != SCHEMA_VERSION:
         raise UsageError(f"{name} was written as version {version}, and this Sightline reads {SCHEMA_VERSION}: update it")
-    wanted = {"command": list, "report": str, "totals": dict, "records": list, "failures": list, "created": str}
+    wanted = {"command": list, "report": str, "others": list, "totals": dict, "records": list, "failures": list,
+              "created": str}  # fmt: skip
     _check(content, wanted, f"{name}/{MANIFEST}")
     for number, record in enumerate(content["records"]):
         _check(record, _RECORD, f"{name}/{MANIFEST}: record {number}")
@@ -113,6 +117,7 @@ def _checked(content: Any, name: str) -> Manifest:
         failures=content["failures"],
         created=content["created"],
         report=content["report"],
+        others=tuple(content["others"]),
     )
 
 

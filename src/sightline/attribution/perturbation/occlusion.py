@@ -56,6 +56,7 @@ class Occlusion(Method):
         windows = sliding_windows(height, width, self.window, self.stride)
         given = pixels.to(passes.device)
         clean = passes.scores(pixels)
+        self._check_head(passes)
         fill = self.fill.make(given, passes.classifier.values)
         hidden = passes.perturbed(given, Windows(windows.boxes, fill))
         values = self._values(passes, clean, hidden, target)
@@ -70,14 +71,16 @@ class Occlusion(Method):
             },
         )
 
+    def _check_head(self, passes: Passes) -> None:
+        if self.score == "logit" and gives_probabilities(passes.head):
+            raise NotSupportedError(
+                f"occlusion(score=logit) needs logits, but {passes.classifier.name!r} gives probabilities: "
+                "use score=drop or score=complement"
+            )
+
     def _values(self, passes: Passes, clean: Scores, hidden: Scores, target: Target) -> torch.Tensor:
         """`n b`, the value of every window."""
         if self.score == "logit":
-            if gives_probabilities(passes.head):
-                raise NotSupportedError(
-                    f"occlusion(score=logit) needs logits, but {passes.classifier.name!r} gives probabilities: "
-                    "use score=drop or score=complement"
-                )
             return target.score(clean) - torch.stack([target.score(scores) for scores in hidden])
         probability = torch.stack([passes.probability(scores, target) for scores in hidden])
         return 1 - probability if self.score == "complement" else passes.probability(clean, target) - probability

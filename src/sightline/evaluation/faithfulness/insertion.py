@@ -1,15 +1,15 @@
-"""Insertion: begin with a picture that shows nothing, put the most important pixels back first, watch the probability rise.
+"""Insertion: begin with next to nothing, put the most important pixels back first, and watch the probability rise.
 
     h_i    probability of the target in `base` with the first i·p pixels of the order as in the picture
     value  area under h_0 … h_T; order, p, T and area as in `ranking.py`, which is RISE's protocol
 
-V. Petsiuk, A. Das and K. Saenko, "RISE: Randomized Input Sampling for Explanation of Black-box Models", BMVC 2018, under
-"Evaluation Metrics". Their setting for 224 × 224 pixels is the default: 224 steps of 224 pixels, and the picture under
-their own blur (`base=rise-blur`: 11 pixels wide, σ 5, zeros beyond the edges); their averages over many pictures use
-steps=28. Higher is better. Guarantees: between 0 and 1; a probability that is always p gives p; the map counts by its
-order only, so k·map with k > 0 gives the same value. What the blur leaves is there from the start: on pictures much
-larger than 224 pixels give a wider one, `base=blur(sigma=20)`. Compare only values with the same fields. Costs one forward
-pass a step.
+V. Petsiuk, A. Das and K. Saenko, "RISE: Randomized Input Sampling for Explanation of Black-box Models", BMVC 2018,
+under "Evaluation Metrics". Their setting for 224 × 224 pixels is the default: 224 steps of 224 pixels, and the
+picture under their own blur (`base=rise-blur`: 11 pixels wide, σ 5, zeros beyond the edges); their averages over many
+pictures use steps=28. Higher is better. Guarantees: between 0 and 1; a probability that is always p gives p; the map
+counts by its order only, so k·map with k > 0 gives the same value. What the blur leaves is there from the start: on
+pictures much larger than 224 pixels give a wider one, `base=blur(sigma=20)`. Compare only values with the same
+fields. Costs one forward pass a step.
 
     sightline.evaluate(model, sightline.explain(model, "dog.jpg"), "insertion(steps=28, base=blur(sigma=5))")
 """

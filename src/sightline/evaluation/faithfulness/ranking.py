@@ -5,9 +5,9 @@
     h_i     probability of the target after i steps, i = 0 … T
     value   (Σ h_i − h_0/2 − h_T/2) / T, the area under the h_i by the trapezoid rule on an axis from 0 to 1
 
-V. Petsiuk, A. Das and K. Saenko, "RISE: Randomized Input Sampling for Explanation of Black-box Models", BMVC 2018, under
-"Evaluation Metrics", and the authors' code. There, and here, every step counts the same, also a shorter last one. For a
-contrast A-vs-B the probability is that of A given that it is A or B.
+V. Petsiuk, A. Das and K. Saenko, "RISE: Randomized Input Sampling for Explanation of Black-box Models", BMVC 2018,
+under "Evaluation Metrics", and the authors' code. There, and here, every step counts the same, also a shorter last
+one. For a contrast A-vs-B the probability is that of A given that it is A or B.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from sightline.passes.passes import Passes
 from sightline.passes.perturbations import Ranked
 from sightline.types import Doc, Pixels, Range
 
-Steps = Annotated[int, Range(1, 1 << 24), Doc("steps at most, each of ⌈pixels / steps⌉ pixels; RISE: 224 of 224 pixels")]
+Steps = Annotated[
+    int, Range(1, 1 << 24), Doc("steps at most, each of ⌈pixels / steps⌉ pixels; RISE: 224 of 224 pixels")
+]
 FAINT = 0.05
 
 
@@ -62,8 +64,8 @@ def value_of(heights: torch.Tensor, question: Question, clean: float) -> Value:
     warnings = [FLAT] if is_flat(question.map) else []
     if clean < FAINT:
         warnings.append(
-            f"the network gives the target only {clean:.1%} in the whole picture: there is little to lose or to win, so "
-            "the value says little about the map"
+            f"the network gives the target only {clean:.1%} in the whole picture: there is little to lose or to win, "
+            "so the value says little about the map"
         )
     steps = len(heights) - 1
     return Value(

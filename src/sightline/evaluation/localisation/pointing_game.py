@@ -2,12 +2,12 @@
 
     value  1 (a hit) if the maximum lies on the mask or less than `tolerance` pixels from one of its pixels, else 0
 
-J. Zhang, S. A. Bargal, Z. Lin, J. Brandt, X. Shen and S. Sclaroff, "Top-Down Neural Attention by Excitation Backprop",
-IJCV 2018, under "The Pointing Game"; tolerance and strict < as in TorchRay (Fong, Patrick and Vedaldi, ICCV 2019). Maximum,
-mask and distance are in the frame of the picture, distances between the centres of pixels. Of several equal maxima the
-first in reading order counts, with a warning; parts of the picture that the network was not shown do not count. Their
-accuracy is the mean of the values, class by class. Guarantees: any increasing function of the map (in the picture's frame)
-gives the same value. Costs no pass.
+J. Zhang, S. A. Bargal, Z. Lin, J. Brandt, X. Shen and S. Sclaroff, "Top-Down Neural Attention by Excitation
+Backprop", IJCV 2018, under "The Pointing Game"; tolerance and strict < as in TorchRay (Fong, Patrick and Vedaldi,
+ICCV 2019). Maximum, mask and distance are in the frame of the picture, distances between the centres of pixels. Of
+several equal maxima the first in reading order counts, with a warning; parts of the picture that the network was not
+shown do not count. Their accuracy is the mean of the values, class by class. Guarantees: any increasing function of
+the map (in the picture's frame) gives the same value. Costs no pass.
 
     sightline.evaluate(model, sightline.explain(model, "dog.jpg"), "pointing-game", mask=(120, 80, 310, 260))
 """
@@ -28,7 +28,9 @@ from sightline.types import Doc, Range
 class PointingGame(Metric):
     """Whether the maximum of the map lies on the object."""
 
-    tolerance: Annotated[float, Range(0, 1 << 20), Doc("how far from the object is still a hit, in pixels of the picture")] = 15.0
+    tolerance: Annotated[
+        float, Range(0, 1 << 20), Doc("how far from the object is still a hit, in pixels of the picture")
+    ] = 15.0
 
     traits = MetricTraits(
         family="localisation",

@@ -4,11 +4,11 @@
 
 L. Arras, A. Osman and W. Samek, "CLEVR-XAI: A benchmark dataset for the ground truth evaluation of neural network
 explanations", Information Fusion 2022, there "relevance mass accuracy"; with a box for a mask it is the energy-based
-pointing game of H. Wang et al., "Score-CAM", CVPR Workshops 2020. Both sums are in the frame of the picture, over what the
-network was shown. Evidence against the class (negative values) counts nowhere. A map without positive values has no such
-share: the value is then 0, since nothing of it lies on the object, and a warning says so. Guarantees: between 0 and 1;
-k·map with k > 0 gives the same value; a flat positive map gives the object's share of the picture, which stands in the
-details as `area` and is what a map that knows nothing gets. Costs no pass.
+pointing game of H. Wang et al., "Score-CAM", CVPR Workshops 2020. Both sums are in the frame of the picture, over
+what the network was shown. Evidence against the class (negative values) counts nowhere. A map without positive values
+has no such share: the value is then 0, since nothing of it lies on the object, and a warning says so. Guarantees:
+between 0 and 1; k·map with k > 0 gives the same value; a flat positive map gives the object's share of the picture,
+which stands in the details as `area` and is what a map that knows nothing gets. Costs no pass.
 
     sightline.evaluate(model, sightline.explain(model, "dog.jpg"), "relevance-mass", mask="dog_mask.png")
 """

@@ -1,0 +1,180 @@
+"""What is judged: a map with the pixels it explains, from an `Attribution` or from any other tool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sightline.attribution.result import Attribution, Explained
+from sightline.errors import NonFiniteError, TargetError, UsageError
+from sightline.images.arrays import is_tensor
+from sightline.images.frame import Frame
+from sightline.images.load import is_prepared, load
+from sightline.images.prepare import Preparation, as_pixels
+from sightline.models.classifier import Classifier
+from sightline.models.targets import Target, Wanted, resolve
+from sightline.passes.passes import Passes
+from sightline.types import Pixels, Scores
+
+_SAME = {"float32": 0.01, "fast": 0.1}  # how far two scores of one network may lie apart, relative to max(1, |score|)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class About:
+    """What is known of a map once the network was asked: its target, a line of text, and what to warn of."""
+
+    target: Target
+    text: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Subject:
+    """One map to be judged.
+
+    Attributes:
+        name: the picture, and the method if it is known.
+        pixels: `1 c h w`, what the network was given.
+        frame: where the network's input lies in the picture.
+        map: `h w` float32, in the frame of the input.
+        picture_map: `H W` float32, in the frame of the picture.
+        wanted: the target, as explained by a method or in the user's words.
+        precision: of the passes that gave `wanted` its score.
+        warnings: what must be known of how the map was taken.
+    """
+
+    name: str
+    pixels: Pixels
+    frame: Frame
+    map: NDArray[np.float32]
+    picture_map: NDArray[np.float32]
+    wanted: Explained | Wanted
+    precision: str = "float32"
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def needs_scores(self) -> bool:
+        """Whether the target is only known when the network was asked."""
+        return not isinstance(self.wanted, Explained)
+
+    def about(self, passes: Passes, scores: Scores | None) -> About:
+        """The target, and what the clean scores `1 k` say of the map; None where the network was not asked.
+
+        Raises:
+            TargetError: the network has no such class, or the words mean several targets.
+        """
+        if not isinstance(self.wanted, Explained):
+            assert scores is not None
+            targets = resolve(self.wanted, scores, passes.classifier.labels)
+            if len(targets) != 1:
+                raise TargetError(f"a map explains one target, {self.wanted!r} means {len(targets)}: give one")
+            label = " vs ".join(passes.classifier.label(index) for index in _classes(targets[0]))
+            return About(target=targets[0], text=f"{self.name}: {label}")
+        target = Target.of(self.wanted.index, 1, self.wanted.against)
+        warnings = () if scores is None else self._strange(passes, scores, target)
+        return About(target=target, text=f"{self.name} of {self.wanted.label}", warnings=warnings)
+
+    def _strange(self, passes: Passes, scores: Scores, target: Target) -> tuple[str, ...]:
+        """Tell a network that is not the one that made the map, by its score for the target."""
+        assert isinstance(self.wanted, Explained)
+        if max(_classes(target)) >= scores.shape[1]:
+            raise TargetError(
+                f"the map explains class {max(_classes(target))}, and {passes.classifier.name} has classes 0 to "
+                f"{scores.shape[1] - 1}: judge a map with the network that it explains"
+            )
+        now, then = float(target.score(scores)), self.wanted.score
+        allowed = max(_SAME[self.precision], _SAME[passes.precision]) * max(1.0, abs(then))
+        if abs(now - then) <= allowed:
+            return ()
+        return (
+            f"this network scores {self.wanted.label} {now:.4g}, and the one that made the map {then:.4g}: they are "
+            "not the same network",
+        )
+
+
+def of_attribution(given: Attribution) -> Subject:
+    """The map that `explain` made."""
+    return Subject(
+        name=f"{given.picture.name}: {given.method}",
+        pixels=given.pixels,
+        frame=given.frame,
+        map=given.map,
+        picture_map=given.picture_map,
+        wanted=given.target,
+        precision=given.origin.precision,
+    )
+
+
+def of_array(given: Any, picture: Any, target: Any, classifier: Classifier, place: int) -> Subject:
+    """The map of another tool.
+
+    Raises:
+        UsageError: no picture or no target; not `h w`, or of neither the input's nor the picture's size.
+        PictureError: the picture cannot be read.
+    """
+    if not isinstance(given, np.ndarray) and not is_tensor(given):
+        raise UsageError(f"what is judged is an Attribution or a map as an array h w, got {type(given).__name__}")
+    for word, value, example in (("picture", picture, "'dog.jpg'"), ("target", target, "207")):
+        if value is None:
+            raise UsageError(f"a map without its Attribution needs {word}=, such as {word}={example}")
+    name, pixels, frame = _prepared(picture, classifier)
+    values = _as_map(given)
+    is_input, is_picture = values.shape == frame.input, values.shape == frame.picture
+    if not is_input and not is_picture:
+        raise UsageError(
+            f"a map of {_size(values.shape)} came: it must have the size of the network's input, {_size(frame.input)}, "
+            f"or of the picture, {_size(frame.picture)} (height × width)"
+        )
+    warnings: tuple[str, ...] = ()
+    if is_input and is_picture and frame != Frame.whole(*frame.picture):
+        warnings = (
+            "the network's input has the picture's size but shows another part of it: the map was taken as the input's",
+        )
+    return Subject(
+        name=f"{name}, map {place + 1}",
+        pixels=pixels,
+        frame=frame,
+        map=values if is_input else frame.from_picture(values),
+        picture_map=frame.to_picture(values) if is_input else np.where(frame.seen(), values, np.float32(0)),
+        wanted=target,
+        warnings=warnings,
+    )
+
+
+def _prepared(picture: Any, classifier: Classifier) -> tuple[str, torch.Tensor, Frame]:
+    """The picture's name, its pixels and their frame, as the network takes them."""
+    if is_prepared(picture):
+        pixels = as_pixels(picture)
+        if len(pixels) != 1:
+            raise UsageError(
+                f"prepared input of {len(pixels)} pictures came for one map: give c h w, or a list of pictures"
+            )
+        return "tensor", pixels, Frame.whole(int(pixels.shape[2]), int(pixels.shape[3]))
+    loaded = load(picture)
+    pixels, frame = (classifier.preparation or Preparation()).prepare(loaded)
+    return loaded.name, pixels, frame
+
+
+def _as_map(given: Any) -> NDArray[np.float32]:
+    values = given.detach().float().cpu().numpy() if is_tensor(given) else np.asarray(given)
+    if values.ndim != 2:
+        raise UsageError(
+            f"a map is h w, got {_size(values.shape)}: sum over the channels, and give several maps as a list"
+        )
+    if values.dtype.kind not in "fiub":
+        raise UsageError(f"a map holds real numbers, got {values.dtype}")
+    if not np.isfinite(values).all():
+        raise NonFiniteError("the map holds NaN or infinity and cannot be judged")
+    return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def _classes(target: Target) -> list[int]:
+    return [int(target.index[0]), *([] if target.against is None else [int(target.against[0])])]
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " × ".join(map(str, shape))

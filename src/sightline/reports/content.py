@@ -1,0 +1,241 @@
+"""What stands in a report, as plain values: the page itself only lays them out."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.attribution.result import Attribution
+from sightline.errors import plain_word
+from sightline.evaluation.result import Judgement
+from sightline.images.frame import Frame
+from sightline.pictures.curves import curve_svg
+from sightline.pictures.scale import Scale, number
+from sightline.pictures.style import Style
+from sightline.reports import layers
+from sightline.reports.layers import Bar
+from sightline.reports.names import shown
+from sightline.spec import Named
+
+Row = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One map, ready to be drawn."""
+
+    title: str
+    spec: str
+    sentence: str
+    colours: str
+    bar: Bar
+    warnings: tuple[str, ...]
+    settings: tuple[Row, ...]
+    alt: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """The curves of one metric, and its value for every method."""
+
+    title: str
+    spec: str
+    sentence: str
+    better: str
+    svg: str
+    values: tuple[Row, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One target: what is asked, its maps and how they were judged."""
+
+    question: str
+    sentence: str
+    cards: tuple[Card, ...]
+    charts: tuple[Chart, ...]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One picture with everything about it."""
+
+    name: str
+    about: str
+    notes: tuple[str, ...]
+    photograph: str
+    hatching: str | None
+    ratio: float
+    predictions: tuple[tuple[str, str, float, bool], ...]
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One map as the report needs it, much smaller than the attribution: the picture is in `Pictured`."""
+
+    attribution: Attribution
+    judgements: tuple[Judgement, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Pictured:
+    """One picture and all its results."""
+
+    path: str
+    results: tuple[Result, ...]
+
+
+def sheets(pictures: Sequence[Pictured], style: Style) -> list[Sheet]:
+    """Every picture of a report; maps share their scale as `style.share` says."""
+    scales = _scales(pictures, style)
+    return [_sheet(pictured, style, scales[place]) for place, pictured in enumerate(pictures)]
+
+
+def _sheet(pictured: Pictured, style: Style, scales: Sequence[Scale]) -> Sheet:
+    first = pictured.results[0].attribution
+    photograph, size = layers.photograph(first.picture)
+    frame = layers.small_frame(first.frame, size)
+    explained = {result.attribution.target.label for result in pictured.results}
+    answers: dict[str, list[tuple[Result, Scale]]] = {}
+    for result, scale in zip(pictured.results, scales, strict=True):
+        target = result.attribution.target
+        answers.setdefault(f"{target.index} {target.against}", []).append((result, scale))
+    height, width = first.picture.size
+    return Sheet(
+        name=shown(first.picture.name),
+        about=f"{width} × {height} pixels",
+        notes=tuple(shown(note) for note in first.picture.notes),
+        photograph=photograph,
+        hatching=layers.hatching(frame),
+        ratio=size[1] / size[0],
+        predictions=tuple(
+            (shown(one.label), percent(one.probability), one.probability, one.label in explained)
+            for one in first.predictions
+        ),
+        answers=tuple(_answer(found, frame, style) for found in answers.values()),
+    )
+
+
+def _answer(found: Sequence[tuple[Result, Scale]], frame: Frame, style: Style) -> Answer:
+    target = found[0][0].attribution.target
+    label = shown(target.label)
+    if target.against is None:
+        question = f"Why “{label}”?"
+        sentence = f"The network gives “{label}” {percent(target.probability)}."
+    else:
+        one, _, other = label.partition(" vs ")
+        question = f"Why “{one}” rather than “{other}”?"
+        sentence = f"Of these two, the network gives “{one}” {percent(target.probability)}."
+    cards = tuple(_card(result.attribution, scale, frame, style) for result, scale in found)
+    return Answer(question, sentence, cards, _charts([result for result, _ in found]))
+
+
+def _card(attribution: Attribution, scale: Scale, frame: Frame, style: Style) -> Card:
+    title, sentence = words_of(attribution.method)
+    passes = attribution.passes
+    settings = [("method", str(attribution.method))]
+    settings += [("layer", attribution.layer)] if attribution.layer else []
+    settings += [("passes", f"{passes.forward} forward, {passes.backward} backward")]
+    settings += [("time", f"{attribution.seconds:.2f} s")]
+    settings += [(shown(name).replace("_", " "), number(value)) for name, value in attribution.numbers.items()]
+    return Card(
+        title=title,
+        spec=str(attribution.method),
+        sentence=sentence,
+        colours=layers.colours_over(attribution.map, frame, style, scale),
+        bar=layers.bar(scale, style),
+        warnings=tuple(shown(sentence_case(warning)) for warning in attribution.warnings),
+        settings=tuple((name, shown(value)) for name, value in settings),
+        alt=f"{title} for {shown(attribution.target.label)} on {shown(attribution.picture.name)}; {scale.words()}",
+    )
+
+
+def _charts(results: Sequence[Result]) -> tuple[Chart, ...]:
+    """One chart a metric, with the curve and the value of every method."""
+    by_metric: dict[str, list[tuple[str, Judgement]]] = {}
+    for result in results:
+        for judgement in result.judgements:
+            by_metric.setdefault(str(judgement.metric), []).append((str(result.attribution.method), judgement))
+    return tuple(_chart(found) for found in by_metric.values())
+
+
+def _chart(found: Sequence[tuple[str, Judgement]]) -> Chart:
+    metric = found[0][1].metric
+    title, sentence = words_of(metric)
+    curves = [(method, *judgement.curve, judgement.value) for method, judgement in found if judgement.curve is not None]
+    svg = curve_svg(curves, y_label="probability") if curves else ""
+    return Chart(
+        title=title,
+        spec=str(metric),
+        sentence=sentence,
+        better=metric.traits.better,
+        svg=svg,
+        values=tuple((method, number(judgement.value)) for method, judgement in found),
+        warnings=unique(shown(sentence_case(warning)) for _, judgement in found for warning in judgement.warnings),
+    )
+
+
+def words_of(value: Named) -> tuple[str, str]:
+    """What a method or metric is called by people, and what it shows: its module's heading, its own first line."""
+    sentence = (inspect.getdoc(type(value)) or "").split("\n")[0]
+    module = inspect.getmodule(type(value))
+    heading = ((module.__doc__ or "") if module else "").partition(":")[0].strip()
+    own = plain_word(heading).startswith(plain_word(value.name)) and len(heading) < 40
+    return heading if own else value.name.replace("-", " ").capitalize(), sentence
+
+
+def run_settings(attribution: Attribution, totals: Mapping[str, Any]) -> tuple[Row, ...]:
+    """What is the same for all results of a run."""
+    origin = attribution.origin
+    rows = [("network", origin.classifier), ("weights (SHA-256)", origin.weights_sha256 or "not known")]
+    preparation = origin.preparation
+    rows += [("preparation", ", ".join(f"{key} {value}" for key, value in preparation.items()) if preparation else "none")]
+    rows += [("scores", origin.head), ("precision", origin.precision), ("device", origin.device)]
+    passes = totals["passes"]
+    rows += [("passes in all", f"{passes['forward']} forward, {passes['backward']} backward")]
+    rows += [("time in all", f"{totals['seconds']:.1f} s")]
+    rows += [("versions", ", ".join(f"{name} {version}" for name, version in origin.versions.items()))]
+    return tuple((name, shown(str(value))) for name, value in rows)
+
+
+def _scales(pictures: Sequence[Pictured], style: Style) -> list[list[Scale]]:
+    """One scale for all maps of a method (of a run with `share="all"`), or each map its own."""
+    groups: dict[tuple[object, ...], list[NDArray[np.float32]]] = {}
+
+    def key(place: int, number: int, result: Result) -> tuple[object, ...]:
+        return {"map": (place, number), "method": (str(result.attribution.method),), "all": ()}[style.share]
+
+    for place, pictured in enumerate(pictures):
+        for count, result in enumerate(pictured.results):
+            groups.setdefault(key(place, count, result), []).append(result.attribution.map)
+    scales = {name: style.shared_scale(maps) for name, maps in groups.items()}
+    return [
+        [scales[key(place, count, result)] for count, result in enumerate(pictured.results)]
+        for place, pictured in enumerate(pictures)
+    ]
+
+
+def percent(probability: float) -> str:
+    """A probability for people: never 0 % or 100 % where it is not."""
+    if 0.9995 <= probability < 1:
+        return "over 99.9 %"
+    if 0 < probability < 0.0005:
+        return "under 0.1 %"
+    return f"{probability * 100:.1f} %"
+
+
+def sentence_case(text: str) -> str:
+    """A warning as a sentence."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def unique(texts: Iterable[str]) -> tuple[str, ...]:
+    """Without repetitions, in the order given."""
+    return tuple(dict.fromkeys(texts))

@@ -1,0 +1,93 @@
+"""Pictures and maps small enough for a page: a photograph, a layer of colours to lay over it, what was not seen."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sightline.images.frame import Frame
+from sightline.images.load import Picture
+from sightline.pictures.bars import bar_table, ticks
+from sightline.pictures.overlay import heat_layer, unseen_layer
+from sightline.pictures.scale import Scale
+from sightline.pictures.sheets import webp
+from sightline.pictures.style import Style
+
+LONGEST = 512
+"""Pixels of the longer side of a picture in the page."""
+BUDGET = 40_000
+"""Bytes that one picture or one layer should stay under."""
+STOPS = 17
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A colour bar: CSS colours from the lowest to the highest number, the numbers, what the ends mean, remarks."""
+
+    gradient: str
+    ticks: tuple[tuple[float, str], ...]
+    ends: tuple[str, str]
+    remarks: str
+
+
+def photograph(picture: Picture) -> tuple[str, tuple[int, int]]:
+    """The picture as a data address, and its (height, width) there."""
+    image = Image.fromarray(np.ascontiguousarray(picture.rgb))
+    image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    return _data(_small(image, qualities=(82, 70, 55))), (image.height, image.width)
+
+
+def small_frame(frame: Frame, size: tuple[int, int]) -> Frame:
+    """The frame that leads to the picture of the page instead of the picture itself."""
+    return replace(frame, picture=size)
+
+
+def colours_over(values: NDArray[np.float32], frame: Frame, style: Style, scale: Scale) -> str:
+    """The map (in the frame of the network's input) in colours, to lay over the picture of the page."""
+    seen = frame.seen()
+    layer = heat_layer(frame.to_picture(values), style, scale, None if seen.all() else seen)
+    return _data(_small(Image.fromarray(layer), qualities=(85, 70, 50)))
+
+
+def hatching(frame: Frame) -> str | None:
+    """What the network did not see, hatched; nothing where it saw all."""
+    seen = frame.seen()
+    return None if seen.all() else _data(webp(unseen_layer(seen), 100))
+
+
+def bar(scale: Scale, style: Style) -> Bar:
+    """The colour bar of a scale."""
+    table = bar_table(scale, style.table(scale))
+    colours = [table[round(place)] for place in np.linspace(0, len(table) - 1, STOPS)]
+    gradient = ", ".join(f"rgb({red} {green} {blue})" for red, green, blue in colours)
+    return Bar(gradient, tuple(ticks(scale)), _ends(scale), scale.remarks())
+
+
+def _ends(scale: Scale) -> tuple[str, str]:
+    if scale.flat:
+        return "", ""
+    if scale.diverging:
+        return "speaks against", "speaks for"
+    return ("speaks against", "no effect") if scale.sign == "negative" else ("little", "much")
+
+
+def _small(image: Image.Image, qualities: tuple[int, ...]) -> bytes:
+    """WebP bytes under the budget where that can be had: quality is given up first, then size."""
+    content = b""
+    for shrink in (1.0, 0.7, 0.5):
+        size = (max(1, round(image.width * shrink)), max(1, round(image.height * shrink)))
+        smaller: Any = image if shrink == 1 else image.resize(size, Image.Resampling.LANCZOS)
+        for quality in qualities:
+            content = webp(smaller, quality)
+            if len(content) <= BUDGET:
+                return content
+    return content
+
+
+def _data(content: bytes) -> str:
+    return f"data:image/webp;base64,{base64.b64encode(content).decode('ascii')}"
