@@ -17,7 +17,7 @@ _HOME = {
     "GradCam": "attribution.activation.grad_cam",
     "Gradient": "attribution.gradient.gradient",
     "IntegratedGradients": "attribution.gradient.integrated_gradients",
-    "Judgement": "evaluation.base",
+    "Judgement": "evaluation.result",
     "Method": "attribution.base",
     "Metric": "evaluation.base",
     "Occlusion": "attribution.perturbation.occlusion",
@@ -44,8 +44,9 @@ if TYPE_CHECKING:
     from sightline.attribution.gradient.smooth_grad import SmoothGrad
     from sightline.attribution.perturbation.occlusion import Occlusion
     from sightline.attribution.result import Attribution
-    from sightline.evaluation.base import Judgement, Metric
+    from sightline.evaluation.base import Metric
     from sightline.evaluation.evaluate import evaluate
+    from sightline.evaluation.result import Judgement
     from sightline.images.prepare import Preparation
     from sightline.listing import methods, metrics
     from sightline.models.catalogue import load

@@ -134,6 +134,8 @@ class Catalogue(Mapping[str, type[T]], Generic[T]):
                 raise SpecError(f"{cls.name} has no fields, got {word}")
             if plain_word(word) not in known:
                 raise SpecError(unknown(f"field of {cls.name}", word, known.values()))
+            if known[plain_word(word)] in arguments:
+                raise SpecError(f"{cls.name} was given {known[plain_word(word)]} twice")
             arguments[known[plain_word(word)]] = item
         return cls(**arguments)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -71,7 +72,7 @@ def first_first(map: np.ndarray) -> list[tuple[int, int]]:
 
 def trapezoids(heights: list[float]) -> float:
     total = 0.0
-    for before, after in zip(heights[:-1], heights[1:], strict=True):
+    for before, after in itertools.pairwise(heights):
         total += (before + after) / 2
     return total / (len(heights) - 1)
 
@@ -210,7 +211,9 @@ def test_pointing_game_equals_a_plain_loop(tolerance: float) -> None:
     assert tolerance in (3, 15) or {0.0, 1.0} == set(values)
 
 
-@pytest.mark.parametrize(("down", "right", "hit"), [(10, 11, 1.0), (9, 12, 0.0), (0, 15, 0.0), (0, 14, 1.0), (15, 1, 0.0)])
+@pytest.mark.parametrize(
+    ("down", "right", "hit"), [(10, 11, 1.0), (9, 12, 0.0), (0, 15, 0.0), (0, 14, 1.0), (15, 1, 0.0)]
+)
 def test_fifteen_pixels_are_a_miss_and_a_little_less_is_a_hit(down: int, right: int, hit: float) -> None:
     map, mask = np.zeros((40, 50)), np.zeros((40, 50), bool)
     map[20, 30] = 1
@@ -271,4 +274,8 @@ def test_the_true_map_beats_the_reversed_one() -> None:
     assert judged(Deletion(), true, model) < judged(Deletion(), wrong, model) - 0.5
     assert judged(Insertion(), true, model) > judged(Insertion(), wrong, model) + 0.5
     assert judged(RelevanceMass(), true) == 1 > judged(RelevanceMass(), wrong)
-    assert judged(PointingGame(tolerance=3), true) == 1 > judged(PointingGame(tolerance=3), question(-map[::-1, ::-1], mask))
+    assert (
+        judged(PointingGame(tolerance=3), true)
+        == 1
+        > judged(PointingGame(tolerance=3), question(map[::-1, ::-1], mask))
+    )

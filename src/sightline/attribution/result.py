@@ -25,6 +25,8 @@ from sightline.pictures.sheets import png
 from sightline.pictures.style import PLAIN, Style
 from sightline.types import Count
 
+_READABLE_WIDTH = 400  # pixels, for the text around a drawing
+
 
 @dataclass(frozen=True)
 class Explained:
@@ -126,10 +128,13 @@ class Attribution:
         return overlay(self.picture.rgb, self.picture_map, style, scale, self.seen)
 
     def to_pil(self, style: Style = PLAIN) -> Image.Image:
-        """The overlay with its colour bar and scale, as one Pillow image."""
+        """The overlay with its colour bar and scale, as one Pillow image; a small picture is enlarged to be read."""
         scale = style.scale(self.picture_map, self.seen)
         note = "" if self.seen.all() else UNSEEN
-        return with_colour_bar(self.overlay(style), scale, style.table(scale), self.title, note)
+        drawn = Image.fromarray(self.overlay(style))
+        if (times := _READABLE_WIDTH // drawn.width) > 1:
+            drawn = drawn.resize((drawn.width * times, drawn.height * times), Image.Resampling.BICUBIC)
+        return with_colour_bar(np.asarray(drawn), scale, style.table(scale), self.title, note)
 
     @property
     def title(self) -> str:
@@ -183,7 +188,7 @@ class Attribution:
         }
 
     def save(self, folder: str | Path) -> Path:
-        """Write `map.npy`, `overlay.png` and `attribution.json` into a folder, made if need be.
+        """Write `map.npy`, `overlay.png` (in the picture's frame) and `attribution.json` into a folder, made if needed.
 
         The JSON is written last: a reader that finds it finds the rest.
         """
@@ -192,7 +197,7 @@ class Attribution:
         np.save(place / "map.npy", self.map, allow_pickle=False)
         for name, values in self.arrays.items():
             np.save(place / f"{name}.npy", values, allow_pickle=False)
-        (place / "overlay.png").write_bytes(png(np.asarray(self.to_pil())))
+        (place / "overlay.png").write_bytes(png(self.overlay()))
         record = self.record() | {"files": {"map": "map.npy", "overlay": "overlay.png"}}
         (place / "attribution.json").write_text(json.dumps(record, indent=2, ensure_ascii=False), "utf-8")
         return place

@@ -81,7 +81,7 @@ def _hush(network: nn.Module, undo: ExitStack) -> None:
 def _restore_buffer(module: nn.Module, name: str, buffer: torch.Tensor, before: torch.Tensor) -> None:
     """Put back what a forward pass wrote into a buffer, or put in its place (a module may count its calls)."""
     module._buffers[name] = buffer
-    with torch.no_grad():
+    with torch.inference_mode(buffer.is_inference()), torch.no_grad():
         if buffer.shape != before.shape:
             buffer.resize_(before.shape)
         if not torch.equal(buffer, before):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from sightline.errors import LayerError
-from sightline.models.layers import Layer, candidates, named
+from sightline.models.layers import Layer, candidates
 from sightline.models.survey import Survey
 from sightline.models.taps import Event
 from sightline.models.targets import Target
@@ -70,23 +70,22 @@ class LayerView:
         return cls(views[0].layer, activations, torch.cat(gradients) if gradients else None)
 
 
-class BlindLayerError(LayerError):
-    """No cell of the layer can influence the score."""
+class DeadLayerError(LayerError):
+    """Nothing at the layer's cells can influence the score."""
 
 
-def view_of(clean: Clean, survey: Survey, name: str, target: Target | None) -> LayerView:
+def view_of(clean: Clean, layer: Layer, target: Target | None) -> LayerView:
     """The view of a captured layer.
 
     Raises:
-        LayerError: the layer has no grid, runs several times, or cannot influence the score.
+        DeadLayerError: the layer is not on the way to the score, or its cells cannot influence it.
     """
-    layer = named(survey, name, clean.scores.shape[1])
-    tensor = clean.captured[name]
+    tensor = clean.captured[layer.name]
     if target is None:
         return LayerView(layer, layer.grid(tensor.detach()))
     (gradient,) = clean.gradients(target, [tensor])
     if gradient is None:
-        raise _aside_error(layer, survey, clean)
+        raise DeadLayerError(f"layer {layer.name!r} is not on the way from the picture to the score")
     if _blind(layer, gradient):
         raise _blind_error(layer)
     return LayerView(layer, layer.grid(tensor.detach()), layer.grid(gradient))
@@ -124,14 +123,8 @@ def _blind(layer: Layer, gradient: torch.Tensor) -> bool:
     return cells_are_dead and bool(gradient[:, : layer.prefix].any())
 
 
-def _aside_error(layer: Layer, survey: Survey, clean: Clean) -> LayerError:
-    others = [other.name for other in candidates(survey, clean.scores.shape[1]) if other.name != layer.name][:5]
-    hint = f": try {', '.join(map(repr, others))}" if others else ""
-    return LayerError(f"layer {layer.name!r} is not on the way from the picture to the score{hint}")
-
-
-def _blind_error(layer: Layer) -> BlindLayerError:
-    return BlindLayerError(
+def _blind_error(layer: Layer) -> DeadLayerError:
+    return DeadLayerError(
         f"no cell of layer {layer.name!r} can influence the score: its gradient is zero by construction, as after the "
         "last attention of a transformer that reads its class token"
     )

@@ -9,14 +9,16 @@ import torch
 from torch import nn
 
 from sightline.errors import LayerError
-from sightline.models.layers import full_name, named
+from sightline.models.layers import Layer, candidates, full_name, named
 from sightline.models.survey import Survey, survey_of
 from sightline.models.taps import capture, watch
 from sightline.models.targets import Target
-from sightline.passes.clean import BlindLayerError, Clean, LayerView, choose, view_of
+from sightline.passes.clean import Clean, DeadLayerError, LayerView, choose, view_of
 from sightline.passes.memory import MEMORY
 from sightline.passes.runner import Runner, finite
 from sightline.types import Pixels
+
+_MOST_SUGGESTIONS = 5
 
 
 def look(runner: Runner, pixels: Pixels, *, gradients: bool, layers: Sequence[str | None]) -> Clean:
@@ -66,14 +68,13 @@ def view(runner: Runner, clean: Clean, name: str | None, target: Target | None) 
     if wanted is None or wanted not in clean.captured:
         return _chosen(runner, clean, given, target)
     try:
-        found = view_of(clean, survey(runner, given), wanted, target)
-    except BlindLayerError as blind:
+        found = view_of(clean, _named(runner, given, wanted), target)
+    except DeadLayerError as dead:
         if MEMORY.chosen(module_of(runner.network), given) == wanted:
             MEMORY.forget_chosen(module_of(runner.network), given)  # the weights have changed since it was chosen
-        best = view(runner, look(runner, clean.pixels, gradients=False, layers=[None]), None, target)
         if name is None:
-            return best
-        raise LayerError(f"{blind}: use {best.layer.name!r}") from None
+            return view(runner, look(runner, clean.pixels, gradients=False, layers=[None]), None, target)
+        raise LayerError(f"{dead}: {_suggestion(runner, given)}") from None
     return _checked(runner, found)
 
 
@@ -125,7 +126,7 @@ def _names(runner: Runner, given: Pixels, layers: Sequence[str | None]) -> list[
         name = _module_name(module_of(runner.network), given, wanted)
         if wanted is not None and name is None:
             # An unknown name: one pass shows which layers there are, for the error.
-            named(survey(runner, given), wanted, runner.scores(given[:1]).shape[1])
+            _named(runner, given, wanted)
         names.append(name)
     return list(dict.fromkeys(names))
 
@@ -140,6 +141,21 @@ def _module_name(network: nn.Module, given: Pixels, wanted: str | None) -> str |
 def _once(runner: Runner, name: str, calls: list[torch.Tensor], given: Pixels) -> torch.Tensor:
     """The output of a layer that ran exactly once; else the error that says what to use."""
     if len(calls) != 1:
-        named(survey(runner, given), name, runner.scores(given[:1]).shape[1])
+        _named(runner, given, name)
         raise LayerError(f"layer {name!r} runs {len(calls)} times in one pass")
     return calls[0]
+
+
+def _named(runner: Runner, given: Pixels, name: str) -> Layer:
+    return named(survey(runner, given), name, lambda: _suggestion(runner, given))
+
+
+def _suggestion(runner: Runner, given: Pixels) -> str:
+    """The layer that suits best, and some before it, in words: found by a pass of its own, since an error is due."""
+    clean = look(runner, given[:1], gradients=False, layers=[None])
+    known = [layer.name for layer in candidates(survey(runner, given), clean.scores.shape[1])]
+    try:
+        best = view(runner, clean, None, Target(clean.scores.argmax(1))).layer.name
+    except LayerError as error:
+        return str(error)
+    return "these work: " + ", ".join(map(repr, known[known.index(best) :][:_MOST_SUGGESTIONS]))

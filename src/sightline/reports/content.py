@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from sightline.attribution.result import Attribution
@@ -47,7 +48,7 @@ class Chart:
     spec: str
     sentence: str
     better: str
-    svg: str
+    svg: Markup
     values: tuple[Row, ...]
     warnings: tuple[str, ...]
 
@@ -78,43 +79,54 @@ class Sheet:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One map as the report needs it, much smaller than the attribution: the picture is in `Pictured`."""
+    """One map and what was found of it."""
 
     attribution: Attribution
-    judgements: tuple[Judgement, ...]
+    judgements: tuple[Judgement, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Pictured:
-    """One picture and all its results."""
+    """One picture, all its results, and the (height, width) that it has in its file."""
 
-    path: str
     results: tuple[Result, ...]
+    size: tuple[int, int]
+
+
+def pictured(results: Sequence[Result]) -> Pictured:
+    """All results of one picture, with the picture as small as a page shows it: a run of many fits in memory."""
+    picture = results[0].attribution.picture
+    rgb = layers.thumbnail(picture.rgb)
+    small = replace(picture, rgb=rgb)
+    frame = replace(results[0].attribution.frame, picture=small.size)
+    kept = [
+        Result(replace(one.attribution, picture=small, frame=frame, channels=None), one.judgements) for one in results
+    ]
+    return Pictured(tuple(kept), picture.size)
 
 
 def sheets(pictures: Sequence[Pictured], style: Style) -> list[Sheet]:
     """Every picture of a report; maps share their scale as `style.share` says."""
     scales = _scales(pictures, style)
-    return [_sheet(pictured, style, scales[place]) for place, pictured in enumerate(pictures)]
+    return [_sheet(given, style, scales[place]) for place, given in enumerate(pictures)]
 
 
-def _sheet(pictured: Pictured, style: Style, scales: Sequence[Scale]) -> Sheet:
-    first = pictured.results[0].attribution
-    photograph, size = layers.photograph(first.picture)
-    frame = layers.small_frame(first.frame, size)
-    explained = {result.attribution.target.label for result in pictured.results}
+def _sheet(given: Pictured, style: Style, scales: Sequence[Scale]) -> Sheet:
+    first = given.results[0].attribution
+    frame = first.frame
+    explained = {result.attribution.target.label for result in given.results}
     answers: dict[str, list[tuple[Result, Scale]]] = {}
-    for result, scale in zip(pictured.results, scales, strict=True):
+    for result, scale in zip(given.results, scales, strict=True):
         target = result.attribution.target
         answers.setdefault(f"{target.index} {target.against}", []).append((result, scale))
-    height, width = first.picture.size
+    (height, width), (rows, columns) = given.size, first.picture.size
     return Sheet(
         name=shown(first.picture.name),
         about=f"{width} × {height} pixels",
         notes=tuple(shown(note) for note in first.picture.notes),
-        photograph=photograph,
+        photograph=layers.photograph(first.picture.rgb),
         hatching=layers.hatching(frame),
-        ratio=size[1] / size[0],
+        ratio=columns / rows,
         predictions=tuple(
             (shown(one.label), percent(one.probability), one.probability, one.label in explained)
             for one in first.predictions
@@ -170,7 +182,8 @@ def _chart(found: Sequence[tuple[str, Judgement]]) -> Chart:
     metric = found[0][1].metric
     title, sentence = words_of(metric)
     curves = [(method, *judgement.curve, judgement.value) for method, judgement in found if judgement.curve is not None]
-    svg = curve_svg(curves, y_label="probability") if curves else ""
+    # curve_svg escapes every name itself.
+    svg = Markup(curve_svg(curves, y_label="probability")) if curves else Markup("")
     return Chart(
         title=title,
         spec=str(metric),
@@ -212,13 +225,13 @@ def _scales(pictures: Sequence[Pictured], style: Style) -> list[list[Scale]]:
     def key(place: int, number: int, result: Result) -> tuple[object, ...]:
         return {"map": (place, number), "method": (str(result.attribution.method),), "all": ()}[style.share]
 
-    for place, pictured in enumerate(pictures):
-        for count, result in enumerate(pictured.results):
+    for place, given in enumerate(pictures):
+        for count, result in enumerate(given.results):
             groups.setdefault(key(place, count, result), []).append(result.attribution.map)
     scales = {name: style.shared_scale(maps) for name, maps in groups.items()}
     return [
-        [scales[key(place, count, result)] for count, result in enumerate(pictured.results)]
-        for place, pictured in enumerate(pictures)
+        [scales[key(place, count, result)] for count, result in enumerate(given.results)]
+        for place, given in enumerate(pictures)
     ]
 
 

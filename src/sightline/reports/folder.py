@@ -57,10 +57,6 @@ class OutputFolder:
             raise self._refused(error, len(content)) from error
         self._bytes += len(content)
 
-    def read(self, name: str) -> Path:
-        """Where a file that was written can be read before the folder is finished."""
-        return self.half / name
-
     def finish(self) -> Path:
         """Give the folder its name, in place of an earlier run; returns the place."""
         _checked(self.place)  # somebody may have put something there since
@@ -82,6 +78,16 @@ class OutputFolder:
         except OSError as error:
             raise self._refused(error) from error
         return self.place
+
+    def write_beside(self, target: Path, content: bytes) -> None:
+        """Write a file elsewhere, whole or not at all."""
+        half = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.half")
+        try:
+            write_through(half, content)
+            half.replace(target)
+        except OSError as error:
+            half.unlink(missing_ok=True)
+            raise UsageError(f"cannot write {shown(str(target))}: {error.strerror or error}") from error
 
     def _refused(self, error: OSError, more: int = 0) -> UsageError:
         need = f" ({(self._bytes + more) / 1e6:.1f} MB were written or being written)" if self._bytes + more else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sightline.images.frame import Frame
-from sightline.images.load import Picture
 from sightline.pictures.bars import bar_table, ticks
 from sightline.pictures.overlay import heat_layer, unseen_layer
 from sightline.pictures.scale import Scale
@@ -35,16 +34,16 @@ class Bar:
     remarks: str
 
 
-def photograph(picture: Picture) -> tuple[str, tuple[int, int]]:
-    """The picture as a data address, and its (height, width) there."""
-    image = Image.fromarray(np.ascontiguousarray(picture.rgb))
+def thumbnail(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture `h w 3` as large as the page shows it; small ones stay as they are."""
+    image = Image.fromarray(np.ascontiguousarray(rgb))
     image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
-    return _data(_small(image, qualities=(82, 70, 55))), (image.height, image.width)
+    return np.asarray(image)
 
 
-def small_frame(frame: Frame, size: tuple[int, int]) -> Frame:
-    """The frame that leads to the picture of the page instead of the picture itself."""
-    return replace(frame, picture=size)
+def photograph(rgb: NDArray[np.uint8]) -> str:
+    """The picture of the page as a data address."""
+    return _data(_small(Image.fromarray(rgb), qualities=(82, 70, 55)))
 
 
 def colours_over(values: NDArray[np.float32], frame: Frame, style: Style, scale: Scale) -> str:

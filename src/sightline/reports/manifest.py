@@ -15,7 +15,7 @@ Only ASCII is written (other letters as JSON escapes), so that names which are n
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ class Manifest:
     totals: dict[str, Any]
     records: list[dict[str, Any]]
     failures: list[dict[str, Any]]
-    created: str = ""
+    created: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
     report: str = REPORT
     others: tuple[str, ...] = ()
 
@@ -61,10 +61,9 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """The file's content."""
-        created = self.created or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         content = {
             "schema_version": SCHEMA_VERSION,
-            "created": created,
+            "created": self.created,
             "command": list(self.command),
             "report": self.report,
             "others": list(self.others),

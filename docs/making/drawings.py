@@ -1,0 +1,108 @@
+"""The pictures on the pages, drawn with the built-in networks on a built-in picture; each a few tens of kilobytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import sightline
+from sightline.attribution.table import METHODS
+from sightline.demo.scenes import PICTURES, Scene, render
+from sightline.evaluation.table import METRICS
+from sightline.images.fills import FILLS
+from sightline.images.load import load as load_picture
+from sightline.pictures.curves import Curve, curve_svg
+from sightline.pictures.figures import figure_bytes, method_grid
+from sightline.pictures.style import Style
+
+NAME = "dog-with-bell"
+BESIDE = ("grad-cam", "occlusion(window=24, stride=8)", "gradient")
+DOTS = 88
+HARD = 99.5  # percentile where the colours end: single pixels would else leave the rest of a map blank
+
+
+def draw_all(folder: Path) -> Iterator[Path]:
+    """Write every picture of the pages; yields the paths."""
+    scene = render(PICTURES[NAME])
+    honest, cheat = sightline.load("demo"), sightline.load("demo/cheat")
+    for method in METHODS:
+        yield _write(folder / f"{method}.webp", _compared(method, scene, honest, cheat))
+    for name, cls in METRICS.items():
+        if cls.traits.needs_mask:
+            yield _write(folder / f"{name}.webp", _judged_by_mask(name, scene, honest))
+        else:
+            yield _write(folder / f"{name}.svg", _judged_by_curve(name, scene, honest))
+    yield _write(folder / "fills.webp", _filled(scene, honest))
+
+
+def _compared(method: str, scene: Scene, honest: sightline.Classifier, cheat: sightline.Classifier) -> bytes:
+    """The picture, and the map of both networks, each with its own scale."""
+    found = [sightline.explain(model, scene.image, method, target="dog") for model in (honest, cheat)]
+    maps = [(f"{one.origin.classifier}: dog {one.target.probability:.1%}", one.picture_map) for one in found]
+    figure = method_grid([(scene.image, maps)], style=Style(share="map", percentile=_percentile(method)))
+    return _webp(figure_bytes(figure, "png", DOTS))
+
+
+def _percentile(method: str) -> float:
+    return HARD if METHODS[method]().traits.family == "gradient" else 100.0
+
+
+def _judged_by_curve(metric: str, scene: Scene, model: sightline.Classifier) -> bytes:
+    curves = []
+    for method in BESIDE:
+        judged = sightline.evaluate(model, sightline.explain(model, scene.image, method, target="dog"), metric)
+        curves.append(Curve(method, *judged.curve, judged.value))
+    svg = curve_svg(curves, x_label=f"share of the picture changed by {metric}", y_label="probability of dog")
+    # On a page of its own a drawing needs its paper: the text would else be black on a dark page.
+    return svg.replace("<svg ", '<svg style="background:#fff;color:#222" ', 1).encode()
+
+
+def _judged_by_mask(metric: str, scene: Scene, model: sightline.Classifier) -> bytes:
+    """Three maps with the object outlined, the maximum marked, and the value above."""
+    mask, maps, places = scene.masks["object"], [], []
+    for method in BESIDE:
+        found = sightline.explain(model, scene.image, method, target="dog")
+        judged = sightline.evaluate(model, found, metric, mask=mask)
+        maps.append((f"{found.method.name}: {judged.value:.2g}", found.picture_map))
+        places.append(np.unravel_index(found.picture_map.argmax(), found.picture_map.shape))
+    figure = method_grid([(scene.image, maps)], style=Style(share="map", percentile=HARD))
+    for axis, (row, column) in zip(figure.axes[1 : 1 + len(maps)], places, strict=True):
+        axis.contour(mask, levels=[0.5], colors="white", linewidths=1.2)
+        axis.plot(column, row, "+", color="black", markersize=11, markeredgewidth=3)
+        axis.plot(column, row, "+", color="white", markersize=9, markeredgewidth=1.2)
+    return _webp(figure_bytes(figure, "png", DOTS))
+
+
+def _filled(scene: Scene, model: sightline.Classifier) -> bytes:
+    """What the network is shown by each fill, side by side."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    assert model.preparation is not None
+    pixels, _ = model.preparation.prepare(load_picture(scene.image))
+    figure = Figure(figsize=(7.5, 3.6), layout="compressed")
+    FigureCanvasAgg(figure)
+    axes = list(figure.subplots(2, 5).ravel())
+    shown = [("the picture", pixels), *((name, cls().make(pixels, model.values)) for name, cls in FILLS.items())]
+    for axis, (name, values) in zip(axes, shown, strict=False):
+        axis.imshow(model.preparation.display(values))
+        axis.set_title(name, fontsize=9)
+    for axis in axes:
+        axis.set_axis_off()
+    return _webp(figure_bytes(figure, "png", 100))
+
+
+def _webp(png: bytes) -> bytes:
+    kept = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").save(kept, "WEBP", quality=86, method=6)
+    return kept.getvalue()
+
+
+def _write(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
