@@ -95,7 +95,7 @@ def metric_index() -> str:
 
 def fills_page() -> str:
     """The page of all fills."""
-    blocks = ["# Fills", "", NOTE, "", laid_out(fills.__doc__ or "")]
+    blocks = ["# Fills", "", NOTE, "", laid_out(inspect.cleandoc(fills.__doc__ or ""))]
     blocks += ["", "![One picture under every fill](pictures/fills.webp)", ""]
     blocks += ["The built-in picture `demo:dog-with-bell` as each fill makes it.", ""]
     rows = []
@@ -106,9 +106,9 @@ def fills_page() -> str:
 
 
 def laid_out(doc: str) -> str:
-    """A docstring as Markdown: indented blocks in fences, all else as it is."""
+    """A docstring without its margin as Markdown: indented blocks in fences, all else as it is."""
     blocks: list[str] = []
-    for block in inspect.cleandoc(doc).split("\n\n"):
+    for block in doc.rstrip().split("\n\n"):
         if block.startswith("    "):
             code = textwrap.dedent(block)
             language = "python" if code.startswith("sightline.") else "text"

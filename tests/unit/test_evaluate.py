@@ -349,6 +349,18 @@ def test_a_map_of_another_tool_is_judged_like_ours() -> None:
     assert in_picture[0].value == pytest.approx(expected[0], abs=0.1)
 
 
+def test_what_a_map_of_the_picture_says_of_unseen_parts_is_left_out_and_told() -> None:
+    model, box = cropping(), (15, 10, 24, 20)
+    ours = explained(model, photo(), "c")
+    beyond = ours.picture_map + np.where(ours.seen, 0, 9)
+    names = ["deletion(steps=8)", "pointing-game", "relevance-mass"]
+    same = many(model, ours.picture_map, names, mask=box, picture=photo(), target=2)
+    found = many(model, beyond, names, mask=box, picture=photo(), target=2)
+    assert [judgement.value for judgement in found[1:]] == [judgement.value for judgement in same[1:]]
+    assert all("left out" in judgement.warnings[0] for judgement in found)
+    assert all("left out" not in " ".join(judgement.warnings) for judgement in same)
+
+
 def test_several_maps_have_a_picture_and_a_target_each_or_one_for_all() -> None:
     model, maps = Net(), [np.arange(320.0).reshape(SIZE), -np.arange(320.0).reshape(SIZE)]
     pictures, targets = [tensor(0), tensor(1)], [2, (0, 3)]
@@ -379,7 +391,7 @@ def test_a_map_that_could_be_either_is_taken_as_the_inputs_and_told() -> None:
         (np.zeros(SIZE, complex), {"picture": tensor(), "target": 1}, UsageError, "real numbers"),
         (np.zeros(SIZE), {"picture": tensor(), "target": "top3"}, TargetError, "means 3"),
         (np.zeros(SIZE), {"picture": tensor(), "target": 9}, TargetError, "out of range"),
-        (np.zeros(SIZE), {"picture": torch.rand(2, 3, *SIZE), "target": 1}, UsageError, "2 pictures came for one map"),
+        (np.zeros(SIZE), {"picture": torch.rand(2, 3, *SIZE), "target": 1}, UsageError, "2 pictures came for one"),
     ],
 )
 def test_a_map_that_does_not_fit_is_refused(

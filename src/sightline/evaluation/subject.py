@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from sightline.attribution.result import Attribution, Explained
 from sightline.errors import NonFiniteError, TargetError, UsageError
 from sightline.images.arrays import is_tensor
 from sightline.images.frame import Frame
-from sightline.images.load import is_prepared, load
-from sightline.images.prepare import Preparation, as_pixels
 from sightline.models.classifier import Classifier
+from sightline.models.intake import prepare
 from sightline.models.targets import Target, Wanted, resolve
 from sightline.passes.passes import Passes
 from sightline.types import Pixels, Scores
@@ -121,42 +119,30 @@ def of_array(given: Any, picture: Any, target: Any, classifier: Classifier, plac
     for word, value, example in (("picture", picture, "'dog.jpg'"), ("target", target, "207")):
         if value is None:
             raise UsageError(f"a map without its Attribution needs {word}=, such as {word}={example}")
-    name, pixels, frame = _prepared(picture, classifier)
-    values = _as_map(given)
+    ready = prepare(picture, place, classifier)
+    frame, values = ready.frame, _as_map(given)
     is_input, is_picture = values.shape == frame.input, values.shape == frame.picture
     if not is_input and not is_picture:
         raise UsageError(
             f"a map of {_size(values.shape)} came: it must have the size of the network's input, {_size(frame.input)}, "
             f"or of the picture, {_size(frame.picture)} (height × width)"
         )
-    warnings: tuple[str, ...] = ()
+    warnings = ready.warnings
     if is_input and is_picture and frame != Frame.whole(*frame.picture):
-        warnings = (
+        warnings += (
             "the network's input has the picture's size but shows another part of it: the map was taken as the input's",
         )
+    if not is_input and values[~frame.seen()].any():
+        warnings += ("parts of the map lie where the network was not shown the picture: they were left out",)
     return Subject(
-        name=f"{name}, map {place + 1}",
-        pixels=pixels,
+        name=f"{ready.picture.name}, map {place + 1}",
+        pixels=ready.pixels,
         frame=frame,
         map=values if is_input else frame.from_picture(values),
         picture_map=frame.to_picture(values) if is_input else np.where(frame.seen(), values, np.float32(0)),
         wanted=target,
         warnings=warnings,
     )
-
-
-def _prepared(picture: Any, classifier: Classifier) -> tuple[str, torch.Tensor, Frame]:
-    """The picture's name, its pixels and their frame, as the network takes them."""
-    if is_prepared(picture):
-        pixels = as_pixels(picture)
-        if len(pixels) != 1:
-            raise UsageError(
-                f"prepared input of {len(pixels)} pictures came for one map: give c h w, or a list of pictures"
-            )
-        return "tensor", pixels, Frame.whole(int(pixels.shape[2]), int(pixels.shape[3]))
-    loaded = load(picture)
-    pixels, frame = (classifier.preparation or Preparation()).prepare(loaded)
-    return loaded.name, pixels, frame
 
 
 def _as_map(given: Any) -> NDArray[np.float32]:

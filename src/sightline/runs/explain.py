@@ -19,10 +19,10 @@ from sightline.attribution.result import Attribution
 from sightline.attribution.table import METHODS
 from sightline.errors import NonFiniteError, PictureError, SightlineError, TargetError, UsageError
 from sightline.models.classifier import Classifier, wrap
+from sightline.models.intake import Prepared, as_list, prepare
 from sightline.models.targets import Target, Wanted, resolve
 from sightline.passes.passes import Passes
 from sightline.passes.runner import Precision
-from sightline.runs.intake import Prepared, as_list, prepare
 from sightline.runs.outcome import About, attribution_of
 from sightline.spec import has_field, with_fields
 from sightline.types import Count, Progress, Scores

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from sightline.attribution.base import Maps, Method
 from sightline.attribution.result import Attribution, Explained, Origin, Prediction
+from sightline.models.intake import Prepared
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
 from sightline.pictures.scale import findings
-from sightline.runs.intake import Prepared
 from sightline.types import Count, Scores
 
 _MOST_PREDICTIONS = 5

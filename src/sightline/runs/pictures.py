@@ -43,7 +43,7 @@ def with_masks(pictures: Sequence[Given], masks: Sequence[str]) -> list[Given]:
     """
     if not masks:
         return list(pictures)
-    files = [_file(mask, "mask") for mask in masks]
+    files = [existing_file(mask, "mask") for mask in masks]
     if len(files) not in (1, len(pictures)):
         raise UsageError(f"{len(files)} masks for {len(pictures)} pictures: give one for all, or one a picture in order")
     each = files * len(pictures) if len(files) == 1 else files
@@ -57,10 +57,10 @@ def _given(word: str) -> list[Given]:
         raise UsageError(f"{shown(word)} is an address: download the picture first and give the file")
     path = Path(word)
     if not path.is_dir():
-        file = _file(word, "picture")
+        file = existing_file(word, "picture")
         return [Given(word, file)]
     found = sorted(one for one in path.iterdir() if one.suffix.lower() in SUFFIXES and not one.name.startswith("."))
-    found = [one for one in found if one.is_file()]
+    found = [one for one in found if one.isexisting_file()]
     if not found:
         raise UsageError(f"the folder {shown(word)} holds no picture ({', '.join(SUFFIXES)})")
     return [Given(str(one), one) for one in found]
@@ -79,7 +79,7 @@ def _built_in(word: str) -> Given:
     return Given(word, replace(load(scene.image), name=word), scene.masks["object"])
 
 
-def _file(word: str, what: str) -> Path:
+def existing_file(word: str, what: str) -> Path:
     """A file that is there, or an error with the names that are most like it."""
     path = Path(word).expanduser()
     try:

@@ -1,0 +1,14 @@
+"""The contract that methods and classifiers keep, public so that plug-ins can be held to it too.
+
+    from sightline.testing import check_method
+    print(check_method("grad-cam"))
+"""
+
+from __future__ import annotations
+
+from sightline.testing.classifier import check_classifier
+from sightline.testing.contract import check_method
+from sightline.testing.networks import Specimen, networks
+from sightline.testing.report import Cell, ContractError, Report
+
+__all__ = ["Cell", "ContractError", "Report", "Specimen", "check_classifier", "check_method", "networks"]

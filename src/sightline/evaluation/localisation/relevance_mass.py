@@ -46,7 +46,7 @@ class RelevanceMass(Metric):
         on_object = positive[question.object].sum()
         whole = on_object + positive[~question.object].sum()
         seen = np.count_nonzero(question.seen)
-        area = np.count_nonzero(question.object & question.seen) / seen
+        area = float(np.count_nonzero(question.object & question.seen) / seen)
         if whole == 0:
             warning = "the map has no positive values, so there is no share of them on the object: counted as 0"
             return Value(value=0.0, details={"area": area}, warnings=(warning,))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sightline.errors import UsageError
 from sightline.images.frame import Frame
 from sightline.images.load import Picture, is_prepared, load
 from sightline.images.prepare import Preparation, as_pixels
@@ -40,10 +41,13 @@ def prepare(source: Any, place: int, classifier: Classifier) -> Prepared:
 
     Raises:
         PictureError: it cannot be read.
+        UsageError: prepared input of several pictures.
     """
     preparation = classifier.preparation or Preparation()
     if is_prepared(source):
         pixels = as_pixels(source)
+        if len(pixels) != 1:
+            raise UsageError(f"prepared input of {len(pixels)} pictures came for one: give c h w, or a list of pictures")
         picture, warnings = _picture_of(pixels, place, preparation), _range_warnings(pixels, classifier)
         return Prepared(place, picture, pixels, Frame.whole(*pixels.shape[-2:]), warnings)
     picture = load(source)

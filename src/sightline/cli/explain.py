@@ -1,0 +1,222 @@
+"""`sightline explain`: read the words, check all that can be checked before torch is loaded, run, tell."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sightline.cli.parser import Parser, between, whole
+from sightline.errors import MissingExtraError, SpecError, UsageError, unknown
+
+if TYPE_CHECKING:
+    from sightline.attribution.result import Attribution
+    from sightline.evaluation.base import Metric
+    from sightline.models.classifier import Classifier
+    from sightline.pictures.style import Style
+    from sightline.reports.manifest import Manifest
+    from sightline.runs.pictures import Given
+    from sightline.runs.run import Job
+
+OUT = "sightline-out"
+SOME_FAILED = 3
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options of the command."""
+    add = parser.add_argument
+    add("pictures", nargs="*", metavar="PICTURE", help="a file, a folder of pictures, or a built-in one (demo:dog-and-cat)")
+    what = parser.add_argument_group("what is explained")
+    what.add_argument("--model", default="demo", metavar="NAME", help="the network: `sightline models` (default: demo)")
+    what.add_argument("--weights", metavar="FILE", help="take the weights from this file (.safetensors, .pt, .pth, …)")
+    what.add_argument("--labels", metavar="FILE", help="class names, one a line, in the order of the scores")
+    what.add_argument("--head", default="auto", metavar="KIND", help="what the scores mean: auto, softmax, sigmoid, …")
+    what.add_argument("--target", default="top", metavar="T", help="top (default), top3, an index, a name, A-vs-B")
+    how = parser.add_argument_group("how")
+    how.add_argument("--method", action="append", metavar="SPEC", help="as in occlusion(window=75, stride=75); may repeat")
+    how.add_argument("--metric", action="append", metavar="SPEC", help="as in deletion(steps=28); may repeat")
+    how.add_argument("--mask", action="append", metavar="FILE", help="white on the object: one for all, or one a picture")
+    how.add_argument("--layer", metavar="L", help="where methods look that look at a layer (default: found)")
+    how.add_argument("--precision", choices=("float32", "fast"), default="float32", help="fast: bfloat16")
+    how.add_argument("--device", metavar="D", help="as torch names it: cpu, cuda, cuda:1, mps")
+    how.add_argument("--seed", type=whole(0), metavar="N", help="for methods that draw random numbers")
+    _add_output(parser)
+
+
+def _add_output(parser: Parser) -> None:
+    out = parser.add_argument_group("what comes out")
+    out.add_argument("--out", default=OUT, metavar="DIR", help=f"report, manifest and maps (default: {OUT})")
+    out.add_argument("--json", action="store_true", help="print the records as a JSON list, and nothing else")
+    out.add_argument("--quiet", action="store_true", help="no progress")
+    draw = parser.add_argument_group("how maps are drawn")
+    draw.add_argument("--colors", "--colours", metavar="NAME", help="inferno, viridis, jet, …, or colours: black,red,yellow")
+    draw.add_argument("--sign", default="all", choices=("all", "positive", "negative", "absolute"), help="(default: all)")
+    draw.add_argument("--percentile", type=between(0, 100), default=100.0, metavar="P", help="where the colours end")
+    draw.add_argument("--alpha", type=between(0, 1), default=0.75, metavar="A", help="0 picture … 1 map (default: 0.75)")
+    draw.add_argument(
+        "--share", default="method", choices=("method", "map", "all"), help="which maps share a scale (default: method)"
+    )
+    draw.add_argument("--figure", metavar="FILE", help="also a figure for a paper: .png, .pdf or .svg (needs matplotlib)")
+    draw.add_argument(
+        "--figure-kind", default="methods", choices=("methods", "panels", "occluded"), help="(default: methods)"
+    )
+    draw.add_argument("--rows", type=whole(1), metavar="N", help="rows of the figure")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the words say; the exit code."""
+    from sightline.reports.folder import OutputFolder
+    from sightline.runs.pictures import given_pictures, with_masks
+
+    pictures = with_masks(given_pictures(arguments.pictures), arguments.mask or [])
+    style = _style(arguments)
+    _check_files(arguments)
+    printed = sys.stdout
+    with OutputFolder(Path(arguments.out)) as folder, contextlib.redirect_stdout(sys.stderr):
+        # What other libraries print must not come between the records.
+        from sightline.cli.progress import Progress
+        from sightline.runs.run import run as run_job
+
+        with Progress(pictures, quiet=arguments.quiet) as progress:
+            classifier, job = _job(arguments, pictures, style, progress.passes)
+            manifest = run_job(classifier, job, folder, progress.done)
+    if arguments.json:
+        print(json.dumps(manifest.records, indent=1, allow_nan=False), file=printed)
+    else:
+        tell(manifest, Path(arguments.out))
+    return SOME_FAILED if manifest.failures else 0
+
+
+def tell(manifest: Manifest, folder: Path) -> None:
+    """The run in a few lines for a person."""
+    from sightline.cli.tables import run_table
+    from sightline.reports.names import shown
+
+    if manifest.records:
+        print(run_table(manifest))
+    print(f"report: {shown(str(folder / manifest.report))}")
+
+
+def _job(
+    arguments: argparse.Namespace, pictures: list[Given], style: Style, progress: Callable[[int, int], object]
+) -> tuple[Classifier, Job]:
+    """The network and the job; the words are read before the network is loaded."""
+    from sightline.attribution.table import METHODS
+    from sightline.evaluation.evaluate import as_metrics
+    from sightline.models.catalogue import load
+    from sightline.runs.explain import Order, as_methods
+    from sightline.runs.run import Job
+
+    methods = [METHODS.make(text) for text in arguments.method or []]
+    metrics = as_metrics(arguments.metric) if arguments.metric else ()
+    _check_masks(metrics, pictures, given=bool(arguments.mask))
+    if arguments.figure_kind == "occluded" and arguments.figure and not any(one.name == "occlusion" for one in methods):
+        raise UsageError("--figure-kind occluded draws the method occlusion: add --method occlusion")
+    classifier = load(
+        arguments.model,
+        weights=arguments.weights,
+        labels=_labels(arguments.labels),
+        head=arguments.head,
+        device=arguments.device,
+    )
+    _check_target(arguments.target, classifier)
+    order = Order(
+        methods=as_methods(methods or None, classifier, layer=arguments.layer, seed=arguments.seed),
+        target=arguments.target,
+        precision=arguments.precision,
+        progress=progress,
+    )
+    job = Job(
+        pictures=pictures,
+        order=order,
+        metrics=metrics,
+        style=style,
+        command=arguments.words,
+        figure=_figure(arguments, style) if arguments.figure else None,
+        figure_file=Path(arguments.figure) if arguments.figure else None,
+    )
+    return classifier, job
+
+
+def _style(arguments: argparse.Namespace) -> Style:
+    from sightline.pictures.style import Style
+
+    return Style(
+        colours=arguments.colors,
+        sign=arguments.sign,
+        percentile=arguments.percentile,
+        alpha=arguments.alpha,
+        share=arguments.share,
+    )
+
+
+def _figure(arguments: argparse.Namespace, style: Style) -> Callable[[list[Attribution]], bytes]:
+    from sightline.pictures.figures import figure_bytes
+    from sightline.reports.figure import figure
+
+    def draw(results: list[Attribution]) -> bytes:
+        made = figure(results, kind=arguments.figure_kind, style=style, rows=arguments.rows)
+        return figure_bytes(made, Path(arguments.figure).suffix.lstrip(".").lower())
+
+    return draw
+
+
+def _labels(file: str | None) -> list[str] | None:
+    if file is None:
+        return None
+    try:
+        lines = Path(file).read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--labels {file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if not lines:
+        raise UsageError(f"--labels {file} is empty: one class name a line was expected")
+    return [line.strip() for line in lines]
+
+
+def _check_files(arguments: argparse.Namespace) -> None:
+    """Refuse, before anything heavy, files that are not there and figures that cannot be drawn."""
+    from sightline.pictures.figures import FORMATS
+    from sightline.runs.pictures import existing_file
+
+    for word, what in ((arguments.weights, "weights"), (arguments.labels, "labels")):
+        if word is not None:
+            existing_file(word, what)
+    if arguments.figure is None:
+        given = [word for word in ("--rows", "--figure-kind") if word in arguments.words]
+        if given:
+            raise UsageError(f"{given[0]} is for a figure: add --figure FILE")
+        return
+    figure = Path(arguments.figure)
+    if figure.suffix.lstrip(".").lower() not in FORMATS:
+        raise SpecError(f"--figure {figure.name}: {unknown('format', figure.suffix.lstrip('.') or 'none', FORMATS)}")
+    if not figure.parent.is_dir() and Path(arguments.out).resolve() not in figure.resolve().parents:
+        raise UsageError(f"--figure {arguments.figure}: there is no folder {figure.parent}")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtraError("matplotlib", "figures", "--figure")
+
+
+def _check_masks(metrics: tuple[Metric, ...], pictures: list[Given], *, given: bool) -> None:
+    """Say before the work that a metric lacks its mask, or that a mask would not be used."""
+    need = [metric.name for metric in metrics if metric.traits.needs_mask]
+    lacking = [picture.path for picture in pictures if picture.mask is None]
+    if need and lacking:
+        raise UsageError(f"{need[0]} needs to know where the object is in {lacking[0]}: give --mask FILE, white on it")
+    if given and not need:
+        raise UsageError("--mask is for metrics that need one: add --metric pointing-game or --metric relevance-mass")
+
+
+def _check_target(target: str, classifier: Classifier) -> None:
+    """Refuse an unknown class before any picture is read, where the network's classes are known."""
+    if classifier.labels:
+        import torch
+
+        from sightline.models.targets import resolve
+
+        resolve(target, torch.zeros(1, len(classifier.labels)), classifier.labels)

@@ -1,0 +1,140 @@
+"""M6, M7, M11, N3, N5 and R: checks that bring networks of their own, whose right answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from sightline.attribution.base import Method
+from sightline.attribution.result import Attribution
+from sightline.errors import NonFiniteError, PictureError
+from sightline.models.classifier import wrap
+from sightline.pictures.scale import ALL_ZERO, FLAT, NO_POSITIVE
+from sightline.runs.explain import Failure, Order, explain, explained
+from sightline.testing.case import peak_map, results, same
+from sightline.testing.evidence import Evidence, EvidenceTokens, Planted
+
+SIZES = ((32, 32), (32, 48), (48, 32), (97, 61), (1, 60))
+_TOKEN_SIZES = ((32, 48), (48, 32))
+
+
+def m6_tokens(method: Method) -> None:
+    """Cells of a transformer's grid lie where they are, whatever tokens stand before them and however wide it is."""
+    for prefix in (1, 2, 5):
+        for height, width in _TOKEN_SIZES:
+            _finds_both(method, EvidenceTokens(prefix), height, width, f"{prefix} prefix tokens")
+
+
+def m7_places(method: Method, sizes: tuple[tuple[int, int], ...] = SIZES) -> None:
+    """A map is as high and wide as the input, and a planted patch is its peak, at any size."""
+    for height, width in sizes:
+        _finds_both(method, Evidence(), height, width, "")
+
+
+def m11_colours(method: Method) -> None:
+    """Red is red and blue is blue, also from an array of bytes; an array that could be either way is refused."""
+    planted = Planted.in_picture(40, 56)
+    array = (planted.pixels[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+    for target, place in ((0, planted.red), (1, planted.blue)):
+        result = explain(Evidence(), array, method, target=target)
+        assert isinstance(result, Attribution)
+        assert planted.finds(torch.from_numpy(result.map), place), f"class {target} is not found in a picture of bytes"
+    try:
+        explain(Evidence(), np.zeros((3, 8, 3), np.uint8), method)
+    except PictureError as error:
+        assert error.kind == "shape", f"refused as {error.kind}"
+    else:
+        raise AssertionError("an array 3 × 8 × 3, which could be h w c as well as c h w, was taken")
+
+
+def n3_against(method: Method) -> None:
+    """Where everything speaks against the class, the map is not blank without words."""
+    planted = Planted.in_picture(32, 48)
+    result = results(method, Evidence(sign=-1), planted.pixels, target=0)[0]
+    said = {ALL_ZERO, FLAT, NO_POSITIVE} & set(result.warnings)
+    assert result.map.max() > 0 or said, f"a map up to {result.map.max()} and no words"
+
+
+def n5_not_finite(method: Method) -> None:
+    """A picture for which the network gives NaN is refused by name; the others of the list go on."""
+    good = Planted.in_picture(32, 32).pixels[0]
+    bad = good.clone()
+    bad[0, 0, 0] = 100.0
+    order = Order(methods=(method,), target=0)
+    outcomes = list(explained(wrap(_Fragile()), [good, bad, good.flip(-1)], order))
+    assert [type(one) for one in outcomes] == [Attribution, Failure, Attribution], "the others did not go on"
+    failure = outcomes[1]
+    assert isinstance(failure, Failure)
+    assert isinstance(failure.error, NonFiniteError)
+    assert failure.place == 1
+    assert failure.picture == "tensor 1", f"refused as {failure.picture!r}"
+    alone = explain(Evidence(), good, method, target=0)
+    assert isinstance(alone, Attribution)
+    assert isinstance(outcomes[0], Attribution)
+    same(outcomes[0].map, alone.map, 1e-4, "beside a picture that fails")
+
+
+def n5_message(method: Method) -> None:
+    """The error that a user sees names the picture."""
+    bad = Planted.in_picture(32, 32).pixels[0]
+    bad[0, 0, 0] = 100.0
+    try:
+        explain(_Fragile(), [bad * 0.5, bad], method, target=0)
+    except NonFiniteError as error:
+        assert "tensor 1" in str(error) or "tensor 0" in str(error), f"the picture is not named: {error}"
+    else:
+        raise AssertionError("a score that is NaN was explained")
+
+
+def n5_gradients(method: Method) -> None:
+    """A gradient that is not finite is refused, and never becomes a map."""
+    try:
+        found = results(method, _Rooted(), torch.zeros(1, 3, 12, 12), target=0)
+    except NonFiniteError:
+        return
+    assert np.isfinite(found[0].map).all()
+
+
+def r1_seeds(method: Method) -> None:
+    """The same seed gives the same map; another seed, of a method that draws, another map."""
+    pixels = Planted.in_picture(32, 48).pixels
+    first, again, other = (results(method, Evidence(), pixels, target=0, seed=seed)[0].map for seed in (1, 1, 2))
+    same(first, again, 0, "the same seed")
+    if not method.traits.deterministic:
+        assert not np.array_equal(first, other), "another seed gave the same map"
+    else:
+        same(first, other, 0, "a method that claims to be deterministic, with two seeds")
+
+
+def m9_class_sensitive(method: Method) -> None:
+    """Another class is explained by another map, where that is claimed."""
+    pixels = Planted.in_picture(32, 48).pixels
+    one, other = (results(method, Evidence(), pixels, target=target)[0].map for target in (0, 1))
+    assert not method.traits.class_sensitive or not np.array_equal(one, other), "both classes have the same map"
+
+
+def _finds_both(method: Method, network: nn.Module, height: int, width: int, words: str) -> None:
+    planted = Planted.in_picture(height, width)
+    for target, place, colour in ((0, planted.red, "red"), (1, planted.blue, "blue")):
+        found = peak_map(method, network, planted.pixels, target)
+        assert tuple(found.shape) == (height, width), f"{height} × {width}: a map of {tuple(found.shape)}"
+        peak = divmod(int(found.argmax()), width)
+        where = f"{height} × {width} {words}: {colour} lies at {place}, the map's peak at {peak}"
+        assert planted.finds(found, place), where
+
+
+class _Fragile(Evidence):
+    """NaN for a picture with a value above 50."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        broken = x.flatten(1).amax(1, keepdim=True) > 50
+        return torch.where(broken, torch.nan, super().forward(x))
+
+
+class _Rooted(Evidence):
+    """The root of the evidence: where there is none, its gradient is infinite."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.linear(self.pool(self.relu(self.conv(x))).flatten(1).sqrt())
+        return scores

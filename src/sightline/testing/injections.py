@@ -1,0 +1,108 @@
+"""Failures put into the middle of an explanation: at a hook's registration, in the passes, in the target, at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from sightline.attribution.base import Maps
+from sightline.models.targets import Target
+from sightline.testing.case import replaced
+
+
+class InjectedError(Exception):
+    """A failure of ours, in the middle of an explanation."""
+
+
+class InjectedInterrupt(KeyboardInterrupt):
+    """Ctrl-C, in the middle of an explanation."""
+
+
+_REGISTRATIONS = (
+    "register_forward_hook",
+    "register_forward_pre_hook",
+    "register_full_backward_hook",
+    "register_full_backward_pre_hook",
+)
+
+
+@contextmanager
+def registrations(fail_at: int | None = None) -> Iterator[list[str]]:
+    """Every registration of a hook on a module is listed; the one numbered `fail_at` raises."""
+    made: list[str] = []
+
+    def counted(name: str) -> Callable[..., Any]:
+        original = getattr(nn.Module, name)
+
+        def register(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            if len(made) == fail_at:
+                raise InjectedError(f"{name} number {fail_at}")
+            made.append(name)
+            return original(module, *args, **kwargs)
+
+        return register
+
+    with ExitStack() as undo:
+        for name in _REGISTRATIONS:
+            undo.enter_context(replaced(nn.Module, name, counted(name)))
+        yield made
+
+
+def failing_forward(network: nn.Module, place: int, error: type[BaseException] = InjectedError) -> Callable[[], None]:
+    """The leaf at `place` raises when it is called; what is returned mends it."""
+    leaf = leaves(network)[place]
+
+    def forward(*_args: Any, **_kwargs: Any) -> Any:
+        raise error("in forward")
+
+    leaf.forward = forward
+    return lambda: delattr(leaf, "forward")
+
+
+def failing_backward(network: nn.Module) -> Callable[[], None]:
+    """The last leaf's gradient raises; what is returned mends it."""
+    leaf = leaves(network)[-1]
+    original = leaf.forward
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        return _Bomb.apply(original(*args, **kwargs))
+
+    leaf.forward = forward
+    return lambda: delattr(leaf, "forward")
+
+
+@contextmanager
+def failing_target() -> Iterator[None]:
+    """The explained scalar raises."""
+    with replaced(Target, "score", _raise):
+        yield
+
+
+@contextmanager
+def failing_ending() -> Iterator[None]:
+    """The map is found, and bringing it to the picture raises."""
+    with replaced(Maps, "at_pixels", _raise):
+        yield
+
+
+def leaves(network: nn.Module) -> list[nn.Module]:
+    """Modules without modules, in the order in which they were written."""
+    return [module for module in network.modules() if not list(module.children())]
+
+
+def _raise(*_args: Any, **_kwargs: Any) -> Any:
+    raise InjectedError("on the way out")
+
+
+class _Bomb(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        raise InjectedError("in backward")

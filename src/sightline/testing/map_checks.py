@@ -1,0 +1,199 @@
+"""M1 to M9 and R, on every network: what a map must be, whatever the network, the batch and the memory."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from sightline.errors import LayerError, TargetError
+from sightline.passes.passes import Passes
+from sightline.pictures.scale import ALL_ZERO, FLAT, NO_POSITIVE
+from sightline.spec import Named, fields_of, has_field
+from sightline.testing.case import Case, left_as_found, same
+
+_EXACT = 1e-6
+_KERNELS = 1e-4
+"""How far results of different batch sizes may differ: CPU kernels sum in another order."""
+
+
+def m1_twin(case: Case) -> None:
+    """In-place, shared and functional operations are explained as their plain twins, at every layer."""
+    if case.specimen.twin is None:
+        return
+    pixels = case.specimen.pixels()
+    places = [None] if case.specimen.alike or not has_field(case.method, "layer") else []
+    if has_field(case.method, "layer"):
+        places += case.specimen.layers
+    for layer in places:
+        own = _or_refusal(case, case.specimen.build(), pixels, layer)
+        twins = _or_refusal(case, case.specimen.twin(), pixels, layer)
+        if isinstance(own, str) or isinstance(twins, str):
+            assert type(own) is type(twins), f"at {layer}: {own} and {twins}"
+        else:
+            same(own, twins, _EXACT, f"at {layer or 'the chosen layer'}")
+
+
+def m5_layers(case: Case) -> None:
+    """A layer that cannot be explained at is refused, and another is named."""
+    if not has_field(case.method, "layer"):
+        return
+    for layer in case.specimen.wrong_layers:
+        network, pixels = case.specimen.build(), case.specimen.pixels()
+        names = {name for name, _ in network.named_modules() if name}
+        with left_as_found(network, pixels, f"after layer {layer!r}"):
+            try:
+                case.results(network, pixels, layer=layer)
+            except LayerError as error:
+                named = [name for name in names - {layer} if f"'{name}'" in str(error)]
+                assert named, f"no way out is named: {error}"
+            else:
+                raise AssertionError(f"layer {layer!r} was not refused")
+
+
+def m8_batch(case: Case) -> None:
+    """A picture's map does not depend on its batch mates, their order, or how many run at once."""
+    network, pixels = case.specimen.build(), case.specimen.pixels(3, seed=1)
+    together = case.maps(network, pixels, target=1)
+    assert together.shape == (3, *pixels.shape[-2:]), f"maps of shape {together.shape}"
+    alone = np.concatenate([case.maps(network, pixels[i : i + 1], target=1) for i in range(3)])
+    for one, other in zip(together, alone, strict=True):
+        same(one, other, _KERNELS, "in a batch and alone")
+    turned = case.maps(network, pixels[[2, 0, 1]], target=1)[[1, 2, 0]]
+    tight = case.maps(network, pixels, target=1, memory=1)
+    direct = _direct(case, network, pixels)
+    for words, others in (("in another order", turned), ("with little memory", tight), ("asked directly", direct)):
+        for one, other in zip(together, others, strict=True):
+            same(one, other, _KERNELS, words)
+
+
+def m9_target(case: Case) -> None:
+    """A wrong number of targets is refused before any pass, a wrong class by name; the result says what was explained."""
+    network, pixels, asked = case.specimen.build(), case.specimen.pixels(3), []
+    count_calls(network, asked)
+    _refuses(lambda: case.results(network, pixels, target=[0, 1]), "two targets for three pictures")
+    assert not asked, "the network was asked before the targets were counted"
+    for wrong in (99, -1):
+        _refuses(lambda wrong=wrong: case.results(network, pixels, target=wrong), f"class {wrong}")
+        assert sum(asked) <= 3, "more than the clean pass was run before the class was checked"
+        asked.clear()
+    result = case.results(network, pixels[:1], target=1)[0]
+    with Passes(case.specimen.wrapped(network)) as passes:
+        scores = passes.scores(pixels[:1])
+        probability = float(passes.probabilities(scores)[0, 1])
+    assert result.target.index == 1
+    assert abs(result.target.score - float(scores[0, 1])) <= _EXACT * max(1, float(scores.abs().max()))
+    assert abs(result.target.probability - probability) <= _EXACT
+
+
+def p1_counted(case: Case) -> None:
+    """The passes that the result tells of are those that were run."""
+    network, asked = case.specimen.build(), []
+    count_calls(network, asked)
+    for words in ("first call", "second call"):
+        asked.clear()
+        told = case.results(network, case.specimen.pixels())[0].passes
+        assert told.forward == sum(asked), f"{words}: {told.forward} forward passes told, {sum(asked)} run"
+
+
+def n1_flat(case: Case) -> None:
+    """Where nothing speaks for any class, the map is flat and the result says so."""
+    network = case.specimen.build()
+    scale_head(network, 0.0)
+    result = case.results(network, case.specimen.pixels(), target=0)[0]
+    assert np.isfinite(result.map).all()
+    flat = float(np.ptp(result.map)) <= _EXACT * max(1.0, float(np.abs(result.map).max()))
+    assert flat, f"a map from {result.map.min()} to {result.map.max()} of a network that looks at nothing"
+    assert {ALL_ZERO, FLAT} & set(result.warnings), f"no words about a flat map: {result.warnings}"
+
+
+def n2_scale(case: Case) -> None:
+    """Scores a million millions times smaller or larger give the same map, up to that factor."""
+    if not _linear(case.method) or case.specimen.name in ("sigmoid head", "softmax head"):
+        return
+    expected = case.fresh(target=0)
+    for factor in (1e-12, 1e12):
+        network = case.specimen.build()
+        scale_head(network, factor)
+        found = case.maps(network, case.specimen.pixels(), target=0)
+        same(found / factor, expected, _KERNELS, f"scores × {factor:g}")
+
+
+def n3_one_signed(case: Case) -> None:
+    """A map without positive values comes with words."""
+    network = case.specimen.build()
+    for target in (0, 1):
+        result = case.results(network, case.specimen.pixels(), target=target)[0]
+        said = {ALL_ZERO, FLAT, NO_POSITIVE} & set(result.warnings)
+        assert result.map.max() > 0 or said, "nothing is said about a map without positive values"
+
+
+def c1_complete(case: Case) -> None:
+    """Where completeness is claimed, the error is told, is the error, and more than a hundredth is warned about."""
+    if not case.method.traits.complete:
+        return
+    result = case.results(case.specimen.build(), case.specimen.pixels(), target=0)[0]
+    error, difference = result.numbers["completeness_error"], result.numbers["score_difference"]
+    total = float(result.map.astype(np.float64).sum())
+    slack = 1e-4 * float(np.abs(result.map).sum())
+    assert abs(total - difference - error) <= slack, f"the map sums to {total}, told {difference} + {error}"
+    warned = any("add up" in warning for warning in result.warnings)
+    assert warned == (abs(error) > 0.01 * abs(difference)), f"error {error} of {difference}, warned {warned}"
+
+
+def scale_head(network: nn.Module, factor: float) -> None:
+    """Multiply the weights of the last linear layer, and its bias unless the factor is zero."""
+    linear = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+    with torch.no_grad():
+        linear.weight.mul_(factor)
+        if factor:
+            linear.bias.mul_(factor)
+
+
+def count_calls(network: nn.Module, asked: list[int]) -> None:
+    """Note the number of pictures of every call of a network."""
+    original = network.forward
+
+    def forward(pixels: torch.Tensor) -> Any:
+        asked.append(len(pixels))
+        return original(pixels)
+
+    network.forward = forward
+
+
+def _direct(case: Case, network: nn.Module, pixels: torch.Tensor) -> np.ndarray:
+    """The maps by the method itself, as a plug-in may be called."""
+    from sightline.models.targets import Target
+
+    with Passes(case.specimen.wrapped(network)) as passes:
+        maps = case.method(passes, pixels, Target.of(1, len(pixels)))
+    return maps.at_pixels(*pixels.shape[-2:]).numpy()
+
+
+def _or_refusal(case: Case, network: nn.Module, pixels: torch.Tensor, layer: str | None) -> np.ndarray | str:
+    from sightline.testing.case import REFUSALS
+
+    try:
+        return case.maps(network, pixels, **({"layer": layer} if layer else {}))
+    except REFUSALS as refusal:
+        return str(refusal)
+
+
+def _refuses(ask: Any, words: str) -> None:
+    try:
+        ask()
+    except TargetError:
+        return
+    raise AssertionError(f"{words}: not refused")
+
+
+def _linear(method: Named) -> bool:
+    """Whether the map is linear in the score: gradients and class activation maps, also inside a wrapper."""
+    inner = [getattr(method, field.name) for field in fields_of(type(method))]
+    nested = [value for value in inner if isinstance(value, Named) and hasattr(value, "traits")]
+    traits = inspect.getattr_static(type(method), "traits", None)
+    own = getattr(traits, "family", None) in ("gradient", "activation") or bool(nested)
+    return own and all(_linear(value) for value in nested)
