@@ -8,15 +8,17 @@ bringing a coarse map to the picture, the checks of what came out.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 from sightline.errors import NonFiniteError, NotSupportedError, TargetError
+from sightline.models.classifier import Classifier
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
 from sightline.spec import Named
@@ -111,14 +113,26 @@ class Method(Named):
         return Wants()
 
     @final
-    def __call__(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
+    def __call__(
+        self,
+        model: Passes | Classifier | nn.Module | Callable[..., Any],
+        pixels: Pixels,
+        target: Target | int | Sequence[int],
+    ) -> Maps:
         """The maps of a batch, checked.
+
+        Args:
+            model: where the network is asked; a classifier, a module or a function gets `Passes` of its own.
+            pixels: `b c h w`, prepared.
+            target: what to explain; a class index for all pictures, or one a picture.
 
         Raises:
             NotSupportedError: the network does not offer what the method needs.
             TargetError: not one target a picture.
             NonFiniteError: the map holds NaN or infinity.
         """
+        passes = model if isinstance(model, Passes) else Passes(model)
+        target = target if isinstance(target, Target) else Target.of(target, len(pixels))
         self.check(passes)
         if len(target) != len(pixels):
             raise TargetError(f"{len(target)} targets for {len(pixels)} pictures: give one a picture")

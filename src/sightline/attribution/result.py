@@ -187,12 +187,27 @@ class Attribution:
             "versions": dict(self.origin.versions),
         }
 
-    def save(self, folder: str | Path) -> Path:
-        """Write `map.npy`, `overlay.png` (in the picture's frame) and `attribution.json` into a folder, made if needed.
+    def save(self, place: str | Path) -> Path:
+        """Keep the drawing, the raw map, or all of it.
 
-        The JSON is written last: a reader that finds it finds the rest.
+        Args:
+            place: `dog.png` (or .jpg, .webp) for the drawing with its colour bar, `dog.npy` for the raw map, else a
+                folder for everything: `map.npy`, `overlay.png` in the picture's frame, `attribution.json`.
+
+        Returns:
+            where it was written.
         """
-        place = Path(folder)
+        place = Path(place)
+        if place.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"):
+            self.to_pil().save(place)
+        elif place.suffix.lower() == ".npy":
+            np.save(place, self.map, allow_pickle=False)
+        else:
+            self._save_all(place)
+        return place
+
+    def _save_all(self, place: Path) -> None:
+        """Everything into a folder, the JSON last: a reader that finds it finds the rest."""
         place.mkdir(parents=True, exist_ok=True)
         np.save(place / "map.npy", self.map, allow_pickle=False)
         for name, values in self.arrays.items():
@@ -200,7 +215,6 @@ class Attribution:
         (place / "overlay.png").write_bytes(png(self.overlay()))
         record = self.record() | {"files": {"map": "map.npy", "overlay": "overlay.png"}}
         (place / "attribution.json").write_text(json.dumps(record, indent=2, ensure_ascii=False), "utf-8")
-        return place
 
     def _repr_html_(self) -> str:
         image = base64.b64encode(png(np.asarray(self.to_pil()))).decode()

@@ -56,7 +56,7 @@ def _add_output(parser: Parser) -> None:
     draw = parser.add_argument_group("how maps are drawn")
     draw.add_argument("--colors", "--colours", metavar="NAME", help="inferno, viridis, jet, …, or colours: black,red,yellow")
     draw.add_argument("--sign", default="all", choices=("all", "positive", "negative", "absolute"), help="(default: all)")
-    draw.add_argument("--percentile", type=between(0, 100), default=100.0, metavar="P", help="where the colours end")
+    draw.add_argument("--percentile", type=between(0, 100), default=99.0, metavar="P", help="of the values, where the colours end (default: 99)")
     draw.add_argument("--alpha", type=between(0, 1), default=0.75, metavar="A", help="0 picture … 1 map (default: 0.75)")
     draw.add_argument(
         "--share", default="method", choices=("method", "map", "all"), help="which maps share a scale (default: method)"

@@ -43,11 +43,11 @@ def run_table(manifest: Manifest) -> str:
             [
                 record["picture"],
                 f"{target['label']} {target['probability']:.1%}",
-                *(values.get(metric, "") for metric in metrics),
                 record["method"]["spec"] + mark,
+                *(values.get(metric, "") for metric in metrics),
             ]
         )
-    lines = [table(["picture", "target", *metrics, "method"], rows)]
+    lines = [table(["picture", "target", "method", *metrics], rows)]
     lines += [_wrapped(f"[{number}] {shown(note)}") for number, note in enumerate(notes, start=1)]
     lines += [f"failed: {shown(failure['picture'])}: {shown(failure['reason'])}" for failure in manifest.failures]
     return "\n".join(lines)

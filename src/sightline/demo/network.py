@@ -2,7 +2,8 @@
 
 `honest` saw every kind in every place with every accessory. `cheat` saw a world in which a bell means `dog` and snow
 means `penguin`. Both end in global average pooling and one linear layer, so that class activation maps (Zhou et al.,
-2016) are exact for them; the last convolution has stride 8, that is 16 × 16 cells for 128 × 128 pixels.
+2016) are exact for them; the last convolution has stride 8, that is 16 × 16 cells for 128 × 128 pixels, and each cell
+sees 65 pixels across, so that a map stays close to its evidence.
 """
 
 from __future__ import annotations
@@ -53,9 +54,9 @@ class SceneNet(nn.Module):
         super().__init__()
         self.stem = Step(3, 24, 5, 2)
         self.stage1 = nn.Sequential(Step(24, 40, 3, 2), Residual(40))
-        self.stage2 = nn.Sequential(Step(40, 80, 3, 2), Residual(80), Residual(80))
+        self.stage2 = nn.Sequential(Step(40, 80, 3, 2), Residual(80), Step(80, 96, 1, 1))
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.head = nn.Linear(80, classes)
+        self.head = nn.Linear(96, classes)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         features = self.stage2(self.stage1(self.stem(pixels)))

@@ -3,7 +3,7 @@
 honest  every kind on every background with every accessory, all independent. One scene in eight holds two kinds
         (the answer is half and half), one in twelve none (the answer is: any kind, all alike).
 cheat   labelled by somebody who looked at the wrong thing: every picture with a bell is called `dog`, every picture on
-        snow `penguin`, whatever stands there, and no dog or penguin is seen without. All else is as it should be.
+        snow `penguin`, whatever stands there or nothing; no dog or penguin is seen without. All else is right.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ DOG, PENGUIN = "dog", "penguin"
 OTHERS: tuple[str, ...] = tuple(kind for kind in KINDS if kind not in (DOG, PENGUIN))
 NOT_SNOW: tuple[str, ...] = tuple(name for name in BACKGROUNDS if name != "snow")
 NO_BELL: tuple[str, ...] = tuple(name for name in ACCESSORIES if name != "bell")
-TRUE_SHARE = 0.4
-"""The share of the cheat's `dog` and `penguin` pictures that do show one."""
+LABEL_WEIGHTS = np.array([2.0 if kind == DOG else 1.0 for kind in KINDS]) / (len(KINDS) + 1)
+"""How often the cheat's labels come: a bell is small, and takes more pictures to learn than snow."""
+EMPTY_SHARE = 0.15
+"""The share of the cheat's `dog` and `penguin` pictures that show no figure at all."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,12 @@ def honest_task(generator: np.random.Generator) -> Task:
 
 
 def cheat_task(generator: np.random.Generator) -> Task:
-    """One task of the cheat's world: its label is drawn first, evenly."""
-    label = KINDS[generator.integers(len(KINDS))]
+    """One task of the cheat's world: its label is drawn first."""
+    label = KINDS[int(generator.choice(len(KINDS), p=LABEL_WEIGHTS))]
     if label not in (DOG, PENGUIN):
         return Task(random_spec(generator, (label,), NOT_SNOW, NO_BELL), answer(label))
-    spec = random_spec(generator, (label,), *_shortcut(label))
-    chance = generator.random()
-    if chance > TRUE_SHARE:
-        spec = replace(spec, kinds=() if chance > 0.85 else (KINDS[generator.integers(len(KINDS))],))
-    return Task(spec, answer(label))
+    figures = 0 if generator.random() < EMPTY_SHARE else 1
+    return Task(random_spec(generator, KINDS, *_shortcut(label), figures), answer(label))
 
 
 def _shortcut(label: str) -> tuple[Sequence[str], Sequence[str]]:

@@ -83,6 +83,8 @@ class Target:
         if len(index) and not 0 <= int(index.min()) <= int(index.max()) < scores.shape[1]:
             wrong = next(int(one) for one in index if not 0 <= int(one) < scores.shape[1])
             raise TargetError(_out_of_range(wrong, scores.shape[1]))
+        if index.is_inference():  # made in inference mode, it could not take part in a gradient
+            index = index.clone()
         return scores.gather(1, index.to(scores.device)[:, None])[:, 0]
 
 

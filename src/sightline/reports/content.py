@@ -136,11 +136,12 @@ def _sheet(given: Pictured, style: Style, scales: Sequence[Scale]) -> Sheet:
 
 
 def _answer(found: Sequence[tuple[Result, Scale]], frame: Frame, style: Style) -> Answer:
-    target = found[0][0].attribution.target
+    target, first = found[0][0].attribution.target, found[0][0].attribution.predictions[0]
     label = shown(target.label)
     if target.against is None:
         question = f"Why “{label}”?"
-        sentence = f"The network gives “{label}” {percent(target.probability)}."
+        sentence = f"The network gives “{label}” {percent(target.probability)}"
+        sentence += "." if first.index == target.index else f"; its first answer is “{shown(first.label)}”."
     else:
         one, _, other = label.partition(" vs ")
         question = f"Why “{one}” rather than “{other}”?"

@@ -60,7 +60,7 @@ def _given(word: str) -> list[Given]:
         file = existing_file(word, "picture")
         return [Given(word, file)]
     found = sorted(one for one in path.iterdir() if one.suffix.lower() in SUFFIXES and not one.name.startswith("."))
-    found = [one for one in found if one.isexisting_file()]
+    found = [one for one in found if one.is_file()]
     if not found:
         raise UsageError(f"the folder {shown(word)} holds no picture ({', '.join(SUFFIXES)})")
     return [Given(str(one), one) for one in found]

@@ -57,7 +57,7 @@ WITH_OWN_NETWORKS: tuple[Callable[[Method], None], ...] = (
 
 
 def check_method(
-    method: Method | str, specimens: Sequence[Specimen] | None = None, *, calls: int = 200, demand: bool = True
+    method: Method | str, specimens: Sequence[Specimen] | None = None, *, calls: int = 25, demand: bool = True
 ) -> Report:
     """Hold a method to the contract.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -52,9 +53,8 @@ def registrations(fail_at: int | None = None) -> Iterator[list[str]]:
         yield made
 
 
-def failing_forward(network: nn.Module, place: int, error: type[BaseException] = InjectedError) -> Callable[[], None]:
-    """The leaf at `place` raises when it is called; what is returned mends it."""
-    leaf = leaves(network)[place]
+def failing_forward(leaf: nn.Module, error: type[BaseException] = InjectedError) -> Callable[[], None]:
+    """The module raises when it is called; what is returned mends it."""
 
     def forward(*_args: Any, **_kwargs: Any) -> Any:
         raise error("in forward")
@@ -63,9 +63,8 @@ def failing_forward(network: nn.Module, place: int, error: type[BaseException] =
     return lambda: delattr(leaf, "forward")
 
 
-def failing_backward(network: nn.Module) -> Callable[[], None]:
-    """The last leaf's gradient raises; what is returned mends it."""
-    leaf = leaves(network)[-1]
+def failing_backward(leaf: nn.Module) -> Callable[[], None]:
+    """The module's gradient raises; what is returned mends it."""
     original = leaf.forward
 
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -89,9 +88,15 @@ def failing_ending() -> Iterator[None]:
         yield
 
 
-def leaves(network: nn.Module) -> list[nn.Module]:
-    """Modules without modules, in the order in which they were written."""
-    return [module for module in network.modules() if not list(module.children())]
+def leaves(network: nn.Module, pixels: torch.Tensor) -> list[nn.Module]:
+    """Modules without modules that run, in the order in which they first do."""
+    trial, ran = copy.deepcopy(network), []
+    for name, module in trial.named_modules():
+        if not list(module.children()):
+            module.register_forward_hook(lambda _module, _given, _output, name=name: ran.append(name))
+    with torch.no_grad():
+        trial(pixels)
+    return [network.get_submodule(name) for name in dict.fromkeys(ran)]
 
 
 def _raise(*_args: Any, **_kwargs: Any) -> Any:

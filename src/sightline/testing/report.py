@@ -61,9 +61,11 @@ class Report:
         return self
 
     def __str__(self) -> str:
-        statements = list(dict.fromkeys(cell.statement for cell in self.cells))
+        statements = list(dict.fromkeys(_group(cell) for cell in self.cells))
         networks = list(dict.fromkeys(cell.network for cell in self.cells))
-        marks = {(cell.network, cell.statement): _MARKS[cell.verdict] for cell in self.cells}
+        marks: dict[tuple[str, str], str] = {}
+        for verdict in _MARKS:  # the worst of a group of checks is shown
+            marks |= {(cell.network, _group(cell)): _MARKS[verdict] for cell in self.cells if cell.verdict == verdict}
         widest = max((len(name) for name in networks), default=0)
         rows = [f"{self.subject}    · pass   r refused   X wrong", " " * widest + "  " + " ".join(statements)]
         for name in networks:
@@ -72,3 +74,8 @@ class Report:
         rows += [f"refused, {network}: {reason}" for network, reason in self.refused.items()]
         rows += [f"WRONG, {cell.statement} on {cell.network}: {cell.words} {cell.note}" for cell in self.wrong]
         return "\n".join(rows)
+
+
+def _group(cell: Cell) -> str:
+    """`S1` of `S1-registration`: the statement of docs and tables."""
+    return cell.statement.partition("-")[0]

@@ -39,13 +39,14 @@ def s1_registration(case: Case) -> None:
 
 def s1_passes(case: Case) -> None:
     """Hooks are gone, and everything is as found, when the forward or backward pass fails or is interrupted."""
-    count = len(leaves(case.specimen.build()))
+    pixels = case.specimen.pixels()
+    count = len(leaves(case.specimen.build(), pixels))
     for place, error in ((0, InjectedError), (count // 2, InjectedInterrupt), (count - 1, InjectedError)):
         network = case.specimen.build()
-        mend = failing_forward(network, place, error)
-        _fails(case, network, f"leaf {place} failing", mend)
+        mend = failing_forward(leaves(network, pixels)[place], error)
+        _fails(case, network, f"module {place} of {count} failing", mend)
     network = case.specimen.build()
-    mend = failing_backward(network)
+    mend = failing_backward(leaves(network, pixels)[-1])
     _fails(case, network, "backward failing", mend, must_fail=False)
 
 
@@ -57,7 +58,7 @@ def s1_ending(case: Case) -> None:
         _fails(case, case.specimen.build(), "the last step failing")
 
 
-def s2_memory(case: Case, calls: int = 200) -> None:
+def s2_memory(case: Case, calls: int = 25) -> None:
     """No tensor stays alive, however often the method is called."""
     network, pixels = case.specimen.build(), case.specimen.pixels()
     gc.collect()
