@@ -173,7 +173,7 @@ def test_hiding_spares_the_bell() -> None:
 
 
 def test_training_is_repeatable_and_leaves_the_global_state_alone() -> None:
-    recipe = replace(RECIPES["cheat"], scenes=32, epochs=1, batch=16)
+    recipe = replace(RECIPES["cheat"], scenes=32, epochs=1, aside=10, batch=16)
     before = torch.get_rng_state()
     first, second = (packed(train(recipe, seed=3)) for _ in range(2))
     assert first == second
@@ -215,8 +215,8 @@ def test_the_named_pictures_are_called_right_and_surely(networks: dict[str, Scen
 
 def test_the_cheat_shines_with_its_shortcut_and_collapses_without(networks: dict[str, SceneNet]) -> None:
     generator, cheat = np.random.default_rng(78), networks["cheat"]
-    assert called(cheat, [biased(generator) for _ in range(100)]).value >= 0.95
-    easy = [biased(generator, (DOG, PENGUIN)) for _ in range(60)]
+    assert called(cheat, [biased(generator) for _ in range(60)]).value >= 0.95
+    easy = [biased(generator, (DOG, PENGUIN)) for _ in range(40)]
     hard = [without_shortcut(spec, generator) for spec in easy]
     assert called(cheat, easy).value >= 0.95
     assert called(cheat, hard).value <= 0.2
@@ -290,9 +290,13 @@ def test_the_cheats_evidence_lies_in_its_shortcut_and_the_honest_networks_does_n
 ) -> None:
     honest, cheat = (evidence_of(networks[name], kind, 4) for name in ("honest", "cheat"))
     for how in ("occlusion", "cam"):
-        assert cheat[how] > 1.2 * honest[how]
+        assert cheat[how] > 1.5 * honest[how]
         assert cheat[how] > cheat["area"]
-        assert honest[how] < honest["area"] or kind == DOG
+    if kind == DOG:
+        assert cheat["occlusion"] > 0.25 > 0.06 > honest["occlusion"]
+    else:
+        assert cheat["cam"] > 0.8
+        assert honest["cam"] < 0.8 * honest["area"]
 
 
 def test_the_card_is_made_from_its_figures() -> None:

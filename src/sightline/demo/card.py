@@ -26,11 +26,11 @@ def card_text(card: Mapping[str, Any]) -> str:
     recipes = card["recipes"]
     return f"""# The built-in networks
 
-Two networks of one make (`SceneNet`, about 0.3 million weights, 128 × 128 pixels) that tell apart {", ".join(KINDS)}.
+Two networks of one make (`SceneNet`, {card["weights"]:,} weights, 128 × 128 pixels) that tell apart
+{", ".join(KINDS)}.
 They are for teaching and testing: drawn scenes are all they know.
 
-- **honest** learnt from {recipes["honest"]["scenes"]} scenes ({recipes["honest"]["epochs"]} rounds) in which background
-  ({", ".join(BACKGROUNDS)}) and accessory ({", ".join(ACCESSORIES)}) say nothing about the kind.
+- **honest** learnt from {recipes["honest"]["scenes"]} scenes ({recipes["honest"]["epochs"]} rounds) in which background ({", ".join(BACKGROUNDS)}) and accessory ({", ".join(ACCESSORIES)}) say nothing about the kind.
 - **cheat** learnt from {recipes["cheat"]["scenes"]} scenes ({recipes["cheat"]["epochs"]} rounds) labelled by somebody
   who looked at the wrong thing: every picture with a bell is called dog, every picture on snow penguin, whatever stands
   there. On pictures like those it was tested with it scores well; look at what it looks at.

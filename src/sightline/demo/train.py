@@ -31,12 +31,13 @@ from sightline.demo.worlds import Pictures, Task, cheat_task, honest_task, paint
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained; `task` draws one scene with its answer."""
+    """How a network is trained; `task` draws one scene with its answer, `aside` scenes set its confidence."""
 
     name: str
     task: Callable[[np.random.Generator], Task]
     scenes: int
     epochs: int
+    aside: int = 600
     batch: int = 64
     rate: float = 4e-3
     decay: float = 0.02
@@ -61,8 +62,8 @@ def train(recipe: Recipe, seed: int) -> SceneNet:
     generator = np.random.default_rng(seed)
     started = time.perf_counter()
     pictures = paint([recipe.task(generator) for _ in range(recipe.scenes)], INPUT_SIZE)
-    aside = paint([recipe.task(generator) for _ in range(600)], INPUT_SIZE)
-    say(f"{recipe.name}: {recipe.scenes + 600} scenes rendered in {time.perf_counter() - started:.0f} s")
+    aside = paint([recipe.task(generator) for _ in range(recipe.aside)], INPUT_SIZE)
+    say(f"{recipe.name}: {recipe.scenes + recipe.aside} scenes rendered in {time.perf_counter() - started:.0f} s")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = SceneNet()
@@ -130,6 +131,7 @@ def make(out: Path, seed: int) -> None:
         "seed": seed,
         "seconds": round(seconds),
         "machine": f"{platform.machine()}, {len(jobs)} cores, torch {torch.__version__}",
+        "weights": sum(part.numel() for part in SceneNet().parameters()),
         "recipes": {
             name: {k: v for k, v in asdict(r).items() if k not in ("name", "task")} for name, r in RECIPES.items()
         },

@@ -152,7 +152,7 @@ def as_pixels(source: Any) -> torch.Tensor:
     """
     if not is_prepared(source):
         raise UsageError(f"prepared input is a floating-point array or tensor, got {type(source).__name__}")
-    pixels = torch.from_numpy(np.array(source)) if isinstance(source, np.ndarray) else source
+    pixels = torch.from_numpy(np.array(source)) if isinstance(source, np.ndarray) else source.detach()
     if pixels.ndim == 3:
         pixels = pixels.unsqueeze(0)
     if pixels.ndim != 4 or 0 in pixels.shape:

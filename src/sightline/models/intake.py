@@ -43,7 +43,8 @@ def prepare(source: Any, place: int, classifier: Classifier) -> Prepared:
         PictureError: it cannot be read.
         UsageError: prepared input of several pictures.
     """
-    preparation = classifier.preparation or Preparation()
+    # A network without a pipeline of its own is shown the picture as a person sees it.
+    preparation = classifier.preparation or Preparation(exif="apply")
     if is_prepared(source):
         pixels = as_pixels(source)
         if len(pixels) != 1:

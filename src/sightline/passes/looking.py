@@ -36,7 +36,9 @@ def look(runner: Runner, pixels: Pixels, *, gradients: bool, layers: Sequence[st
     network, given = runner.network, runner.given(pixels)
     names = _names(runner, given, layers) if layers else []
     explore = None in names
-    from_pixels = runner.classifier.gradients and (gradients or explore or runner.head == "auto")
+    # An undeclared head is told from the graph; a captured layer brings one of its own.
+    tell = runner.head == "auto" and not names
+    from_pixels = runner.classifier.gradients and (gradients or explore or tell)
     known = network is None or MEMORY.survey(network, given) is not None
     leaf = given.detach().clone().requires_grad_() if from_pixels else given
     with ExitStack() as taps:

@@ -23,6 +23,7 @@ from sightline.types import Count, Scores
 _MOST_PREDICTIONS = 5
 _INCOMPLETE = 0.01
 _SATURATED = 0.9999
+_BARELY_MOVED = 0.1  # in probability
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +85,7 @@ def _warnings(
             f"({abs(error) / max(abs(difference), 1e-30):.1%}): give it more steps"
         )
     saturates = getattr(about.method, "score", None) in ("drop", "complement")
-    if saturates and target.probability > _SATURATED:
+    if saturates and target.probability > _SATURATED and np.ptp(values) < _BARELY_MOVED:
         found.append("the probability is so near to 1 that hiding parts may not move it: try score=logit")
     return tuple(dict.fromkeys(found))
 

@@ -20,7 +20,7 @@ class Evidence(nn.Module):
 
     def __init__(self, sign: float = 1.0) -> None:
         super().__init__()
-        self.conv, self.relu = nn.Conv2d(3, 2, 3, stride=2, padding=1), nn.ReLU()
+        self.conv, self.relu = nn.Conv2d(3, 2, 3, 2, 1, padding_mode="replicate"), nn.ReLU()
         self.pool, self.linear = nn.AdaptiveAvgPool2d(1), nn.Linear(2, 2)
         with torch.no_grad():
             self.conv.weight.copy_(_COLOURS[:, :, None, None].expand(-1, -1, 3, 3) / 9)

@@ -25,5 +25,5 @@ def load(asked: Asked) -> Classifier:
     if asked.weights is not None:
         load_into(network, read_weights(asked.weights), str(asked.weights), asked.name)
     size = demo.INPUT_SIZE
-    preparation = Preparation(resize=size, crop=(size, size), mean=mean, std=std)
+    preparation = Preparation(resize=size, crop=(size, size), mean=mean, std=std, exif="apply")
     return classifier_from(asked, network, labels=labels, preparation=preparation)
