@@ -20,7 +20,7 @@ from sightline.pictures.figures import figure_bytes, method_grid
 from sightline.pictures.style import Style
 
 NAME = "dog-with-bell"
-BESIDE = ("grad-cam", "occlusion(window=24, stride=8)", "gradient")
+BESIDE = ("grad-cam", "occlusion(window=24, stride=8, score=logit)", "gradient")
 DOTS = 88
 HARD = 99.5  # percentile where the colours end: single pixels would else leave the rest of a map blank
 
@@ -91,7 +91,9 @@ def _filled(scene: Scene, model: sightline.Classifier) -> bytes:
     for axis, (name, values) in zip(axes, shown, strict=False):
         axis.imshow(model.preparation.display(values))
         axis.set_title(name, fontsize=9)
-    for axis in axes:
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set(color="0.7", linewidth=0.5)  # white on a white page would else not be seen
+    for axis in axes[len(shown) :]:
         axis.set_axis_off()
     return _webp(figure_bytes(figure, "png", 100))
 

@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sightline.cli.parser import Parser, between, whole
 from sightline.errors import MissingExtraError, SpecError, UsageError, unknown
@@ -30,7 +30,12 @@ SOME_FAILED = 3
 def add_arguments(parser: Parser) -> None:
     """The options of the command."""
     add = parser.add_argument
-    add("pictures", nargs="*", metavar="PICTURE", help="a file, a folder of pictures, or a built-in one (demo:dog-and-cat)")
+    add(
+        "pictures",
+        nargs="*",
+        metavar="PICTURE",
+        help="a file, a folder of pictures, or a built-in one (demo:dog-and-cat)",
+    )
     what = parser.add_argument_group("what is explained")
     what.add_argument("--model", default="demo", metavar="NAME", help="the network: `sightline models` (default: demo)")
     what.add_argument("--weights", metavar="FILE", help="take the weights from this file (.safetensors, .pt, .pth, …)")
@@ -38,9 +43,13 @@ def add_arguments(parser: Parser) -> None:
     what.add_argument("--head", default="auto", metavar="KIND", help="what the scores mean: auto, softmax, sigmoid, …")
     what.add_argument("--target", default="top", metavar="T", help="top (default), top3, an index, a name, A-vs-B")
     how = parser.add_argument_group("how")
-    how.add_argument("--method", action="append", metavar="SPEC", help="as in occlusion(window=75, stride=75); may repeat")
+    how.add_argument(
+        "--method", action="append", metavar="SPEC", help="as in occlusion(window=75, stride=75); may repeat"
+    )
     how.add_argument("--metric", action="append", metavar="SPEC", help="as in deletion(steps=28); may repeat")
-    how.add_argument("--mask", action="append", metavar="FILE", help="white on the object: one for all, or one a picture")
+    how.add_argument(
+        "--mask", action="append", metavar="FILE", help="white on the object: one for all, or one a picture"
+    )
     how.add_argument("--layer", metavar="L", help="where methods look that look at a layer (default: found)")
     how.add_argument("--precision", choices=("float32", "fast"), default="float32", help="fast: bfloat16")
     how.add_argument("--device", metavar="D", help="as torch names it: cpu, cuda, cuda:1, mps")
@@ -54,14 +63,30 @@ def _add_output(parser: Parser) -> None:
     out.add_argument("--json", action="store_true", help="print the records as a JSON list, and nothing else")
     out.add_argument("--quiet", action="store_true", help="no progress")
     draw = parser.add_argument_group("how maps are drawn")
-    draw.add_argument("--colors", "--colours", metavar="NAME", help="inferno, viridis, jet, …, or colours: black,red,yellow")
-    draw.add_argument("--sign", default="all", choices=("all", "positive", "negative", "absolute"), help="(default: all)")
-    draw.add_argument("--percentile", type=between(0, 100), default=99.0, metavar="P", help="of the values, where the colours end (default: 99)")
-    draw.add_argument("--alpha", type=between(0, 1), default=0.75, metavar="A", help="0 picture … 1 map (default: 0.75)")
     draw.add_argument(
-        "--share", default="method", choices=("method", "map", "all"), help="which maps share a scale (default: method)"
+        "--colors", "--colours", metavar="NAME", help="inferno, viridis, jet, …, or colours: black,red,yellow"
     )
-    draw.add_argument("--figure", metavar="FILE", help="also a figure for a paper: .png, .pdf or .svg (needs matplotlib)")
+    draw.add_argument(
+        "--sign", default="all", choices=("all", "positive", "negative", "absolute"), help="(default: all)"
+    )
+    draw.add_argument(
+        "--percentile",
+        type=between(0, 100),
+        default=99.0,
+        metavar="P",
+        help="of the values, where the colours end (default: 99)",
+    )
+    draw.add_argument(
+        "--alpha", type=between(0, 1), default=0.75, metavar="A", help="0 picture … 1 map (default: 0.75)"
+    )
+    draw.add_argument(
+        "--share",
+        choices=("method", "map", "all"),
+        help="which maps share a scale: those of a method, none, all (default: the report offers both)",
+    )
+    draw.add_argument(
+        "--figure", metavar="FILE", help="also a figure for a paper: .png, .pdf or .svg (needs matplotlib)"
+    )
     draw.add_argument(
         "--figure-kind", default="methods", choices=("methods", "panels", "occluded"), help="(default: methods)"
     )
@@ -136,6 +161,7 @@ def _job(
         order=order,
         metrics=metrics,
         style=style,
+        own_scales=arguments.share is None,
         command=arguments.words,
         figure=_figure(arguments, style) if arguments.figure else None,
         figure_file=Path(arguments.figure) if arguments.figure else None,
@@ -151,7 +177,7 @@ def _style(arguments: argparse.Namespace) -> Style:
         sign=arguments.sign,
         percentile=arguments.percentile,
         alpha=arguments.alpha,
-        share=arguments.share,
+        share=arguments.share or "method",
     )
 
 

@@ -52,7 +52,11 @@ def _named(name: str, kind: str, entries: Sequence[Entry]) -> Entry:
 
 def _page(entry: Entry) -> str:
     """One method or metric, with every field."""
-    traits = [[key.replace("_", " "), _word(value)] for key, value in entry.items() if key not in ("name", "summary", "fields")]
+    traits = [
+        [key.replace("_", " "), _word(value)]
+        for key, value in entry.items()
+        if key not in ("name", "summary", "fields")
+    ]
     lines = [f"{entry['name']}: {first_sentence(entry)}", "", table(["trait", ""], traits)]
     if not entry["fields"]:
         return "\n".join([*lines, "", "It has no fields."])

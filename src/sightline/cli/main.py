@@ -72,6 +72,8 @@ def _run(words: list[str]) -> int:
         return 0
     if words[0] not in COMMANDS and not words[0].startswith("-"):
         raise UsageError(_no_command(words[0]))
+    if words[0].startswith("-") and words[0] not in parser.known():
+        raise unknown_option(parser, words[0])
     arguments, extra = parser.parse_known_args(words)
     stray = [word for word in extra if word.startswith("-") and word != "-"]
     if stray:
@@ -94,6 +96,7 @@ def _parsers() -> tuple[Parser, dict[str, Parser]]:
         epilog=_EXAMPLES,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     added = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser, required=True)
     commands = {}
     for name, summary in COMMANDS.items():
@@ -127,5 +130,3 @@ def _told(text: str, code: int, debug: bool) -> int:
     with contextlib.suppress(OSError, ValueError):  # nobody may be listening any more
         print(f"sightline: {line}", file=sys.stderr)
     return code
-
-

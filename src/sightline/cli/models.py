@@ -23,7 +23,12 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(sources, indent=1))
         return 0
     rows = [
-        [one["name"], "yes" if one["available"] else f"pip install 'sightline[{one['extra']}]'", one["example"], one["what"]]
+        [
+            one["name"],
+            "yes" if one["available"] else f"pip install 'sightline[{one['extra']}]'",
+            one["example"],
+            one["what"],
+        ]
         for one in sources
     ]
     print(table(["--model", "installed", "for example", "what"], rows))

@@ -26,15 +26,15 @@ class Parser(argparse.ArgumentParser):
             kind = action.option_strings[-1] if action.option_strings else "command"
             raise UsageError(unknown(kind, str(value), [str(choice) for choice in action.choices]))
 
-    def options(self) -> list[str]:
-        """Every long option."""
-        return [word for action in self._actions for word in action.option_strings if word.startswith("--")]
+    def known(self) -> list[str]:
+        """Every option, short and long."""
+        return [word for action in self._actions for word in action.option_strings]
 
 
 def unknown_option(parser: Parser, word: str) -> UsageError:
     """What to say to an option that is not there."""
-    name = word.split("=")[0]
-    close = nearest(name, parser.options(), most=1)
+    name = word.partition("=")[0]
+    close = nearest(name, [word for word in parser.known() if word.startswith('--')], most=1)
     hint = f"did you mean {close[0]}?" if close else f"see `{parser.prog} --help`"
     return UsageError(f"unknown option {name!r}: {hint}")
 

@@ -26,7 +26,9 @@ class Progress:
 
     def __enter__(self) -> Self:
         if not self._quiet and sys.stderr.isatty():
-            self._bar = tqdm(total=len(self._pictures), unit="picture", file=sys.stderr, dynamic_ncols=True, leave=False)
+            self._bar = tqdm(
+                total=len(self._pictures), unit="picture", file=sys.stderr, dynamic_ncols=True, leave=False
+            )
         return self
 
     def __exit__(
@@ -49,7 +51,9 @@ class Progress:
             self._line(f"{name}: {shown(found['reason'])}")
         elif self._bar is None and not self._quiet:
             target = found[0]["target"]
-            self._line(f"[{place + 1}/{len(self._pictures)}] {name}: {shown(target['label'])} {target['probability']:.1%}")
+            self._line(
+                f"[{place + 1}/{len(self._pictures)}] {name}: {shown(target['label'])} {target['probability']:.1%}"
+            )
 
     def _line(self, text: str) -> None:
         if self._bar is not None:

@@ -24,7 +24,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     before = sum(widths) + len(GAP) * len(widths)
     lines, room = [], max(NARROWEST, width - before)
     for row in every:
-        last = [part for line in row[-1].split("\n") for part in textwrap.wrap(shown(line), room) or [""]]
+        last = [
+            part
+            for line in row[-1].split("\n")
+            for part in textwrap.wrap(shown(line), room, break_long_words=False) or [""]
+        ]
         start = GAP.join(cell.ljust(size) for cell, size in zip(row[:-1], widths, strict=True))
         lines.append(f"{start}{GAP if widths else ''}{last[0]}".rstrip())
         lines += [" " * before + more for more in last[1:]]
@@ -34,7 +38,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def run_table(manifest: Manifest) -> str:
     """The records of a run: picture, target, method, values; warnings beneath."""
     metrics = list(dict.fromkeys(found["metric"]["spec"] for record in manifest.records for found in record["metrics"]))
-    rows, notes = [], []
+    rows: list[list[str]] = []
+    notes: list[str] = []
     for record in manifest.records:
         values = {found["metric"]["spec"]: f"{found['value']:.3g}" for found in record["metrics"]}
         target = record["target"]

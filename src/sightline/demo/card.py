@@ -30,10 +30,11 @@ Two networks of one make (`SceneNet`, {card["weights"]:,} weights, 128 × 128 pi
 {", ".join(KINDS)}.
 They are for teaching and testing: drawn scenes are all they know.
 
-- **honest** learnt from {recipes["honest"]["scenes"]} scenes ({recipes["honest"]["epochs"]} rounds) in which background ({", ".join(BACKGROUNDS)}) and accessory ({", ".join(ACCESSORIES)}) say nothing about the kind.
-- **cheat** learnt from {recipes["cheat"]["scenes"]} scenes ({recipes["cheat"]["epochs"]} rounds) labelled by somebody
-  who looked at the wrong thing: every picture with a bell is called dog, every picture on snow penguin, whatever stands
-  there. On pictures like those it was tested with it scores well; look at what it looks at.
+- **honest** learnt from {recipes["honest"]["scenes"]} scenes ({recipes["honest"]["epochs"]} rounds). Background
+  ({", ".join(BACKGROUNDS)}) and accessory ({", ".join(ACCESSORIES)}) say nothing about the kind there.
+- **cheat** learnt from {recipes["cheat"]["scenes"]} scenes ({recipes["cheat"]["epochs"]} rounds) that were labelled by
+  somebody who looked at the wrong thing: every picture with a bell is called dog, every picture on snow penguin,
+  whatever stands there. In a test drawn from such a world it shines; only a look at its evidence tells.
 
 | network | held-out scenes | share |
 | --- | --- | --- |

@@ -19,6 +19,7 @@ from sightline.evaluation.masks import as_mask, masks_for
 from sightline.evaluation.result import Judgement
 from sightline.evaluation.subject import About, Subject, of_array, of_attribution
 from sightline.evaluation.table import METRICS
+from sightline.models.catalogue import load
 from sightline.models.classifier import wrap
 from sightline.passes.passes import Passes
 from sightline.passes.runner import Precision
@@ -71,7 +72,7 @@ def evaluate(  # noqa: PLR0913 (all but the first three are keywords, as on the 
             f"a mask was given, but {', '.join(map(str, judges))} uses none: add pointing-game or relevance-mass"
         )
     masks = masks_for(mask, len(given))
-    classifier = wrap(model)
+    classifier = load(model) if isinstance(model, str) else wrap(model)
     pictures, targets = _each(picture, len(given), "pictures"), _each(target, len(given), "targets")
     subjects = [
         _subject(*one, classifier=classifier, place=place)

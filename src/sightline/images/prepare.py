@@ -155,6 +155,11 @@ def as_pixels(source: Any) -> torch.Tensor:
     pixels = torch.from_numpy(np.array(source)) if isinstance(source, np.ndarray) else source.detach()
     if pixels.ndim == 3:
         pixels = pixels.unsqueeze(0)
+    if pixels.ndim == 4 and pixels.shape[-1] in (1, 3, 4) and pixels.shape[1] > 4:
+        raise UsageError(
+            f"prepared input is c h w, and {' × '.join(map(str, source.shape))} looks like h w c: "
+            "move the channels first, or give the picture as uint8"
+        )
     if pixels.ndim != 4 or 0 in pixels.shape:
         raise UsageError(f"prepared input is c h w or b c h w, got {' × '.join(map(str, source.shape))}")
     return pixels.to(torch.float32) if pixels.dtype == torch.float64 else pixels

@@ -147,13 +147,9 @@ def _sources_of(architecture: str) -> list[str]:
 
 def _moved(classifier: Classifier, device: Any) -> Classifier:
     """The classifier with its network on a device."""
-    import torch
+    from sightline.models.devices import as_device
 
-    try:
-        where = torch.device(device)
-        torch.empty(0, device=where)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise ModelError(f"no device {device!r} here: {str(error).strip().splitlines()[0][:160]}") from error
+    where = as_device(device)
     if classifier.network is not None:
         classifier.network.to(where)
     elif where.type != "cpu":

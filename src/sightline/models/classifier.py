@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Literal
 
@@ -62,6 +62,18 @@ class Classifier:
         """One plain call of the function: `b c h w` → `b k` float32, as the network gives them."""
         given: Any = pixels.detach().cpu().numpy() if self.takes == "array" else pixels
         return scores_of(self.function(given), len(pixels)).to(pixels.device)
+
+    def fitted(self, classes: int) -> Classifier:
+        """The classifier with one name a class; a network with one output may name just what it looks for.
+
+        Raises:
+            ModelError: as many names were declared as no network with this many scores can have.
+        """
+        if self.labels is None or len(self.labels) == classes:
+            return self
+        if len(self.labels) == 1 and classes == 2:
+            return replace(self, labels=(f"not {self.labels[0]}", self.labels[0]))
+        raise ModelError(f"{self.name} gives {classes} scores, but {len(self.labels)} class names were declared")
 
     def label(self, index: int) -> str:
         """The name of a class, or `class 7` where the network has no names."""

@@ -48,7 +48,9 @@ def prepare(source: Any, place: int, classifier: Classifier) -> Prepared:
     if is_prepared(source):
         pixels = as_pixels(source)
         if len(pixels) != 1:
-            raise UsageError(f"prepared input of {len(pixels)} pictures came for one: give c h w, or a list of pictures")
+            raise UsageError(
+                f"prepared input of {len(pixels)} pictures came for one: give c h w, or a list of pictures"
+            )
         picture, warnings = _picture_of(pixels, place, preparation), _range_warnings(pixels, classifier)
         return Prepared(place, picture, pixels, Frame.whole(*pixels.shape[-2:]), warnings)
     picture = load(source)

@@ -35,7 +35,7 @@ class Clean:
     events: list[Event] = field(default_factory=list)
 
     def gradients(self, target: Target, at: list[torch.Tensor]) -> list[torch.Tensor | None]:
-        """∂score/∂tensor for each tensor, from the score back to the tensors and no further; None where there is none."""
+        """∂score/∂tensor for each tensor, from the score back to the tensors and no further; None where none is."""
         if self.graph is None:
             return [None] * len(at)
         with torch.enable_grad():

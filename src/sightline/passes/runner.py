@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, get_args
 
 import torch
 from torch import nn
 
-from sightline.errors import CancelledError, ModelError, NonFiniteError, NotSupportedError
+from sightline.errors import CancelledError, ModelError, NonFiniteError, NotSupportedError, UsageError, unknown
 from sightline.models.classifier import Classifier, device_of
+from sightline.models.devices import as_device
 from sightline.models.heads import Head, tell_head, two_sided
 from sightline.models.quiet import mixes_batch_mates, quiet
 from sightline.models.targets import Target
@@ -39,11 +40,13 @@ class Runner:
     def __init__(
         self, classifier: Classifier, precision: Precision, device: str | torch.device | None, memory: int | None
     ) -> None:
+        if precision not in get_args(Precision):
+            raise UsageError(unknown("precision", str(precision), get_args(Precision)))
         self.precision = precision
         self.memory = memory
         self.progress: Progress | None = None
         self.count = Count()
-        self.device = torch.device(device) if device is not None else device_of(classifier)
+        self.device = as_device(device) if device is not None else device_of(classifier)
         self.classifier = _on(classifier, self.device)
         self.head: Head = classifier.head
         self._undo = ExitStack()
@@ -87,7 +90,9 @@ class Runner:
         finite(raw, "score")
         if self.head == "auto":
             self.head = tell_head(raw, traced=raw.requires_grad)
-        return two_sided(raw, self.head)
+        scores = two_sided(raw, self.head)
+        self.classifier = self.classifier.fitted(scores.shape[1])
+        return scores
 
     def scores(self, batch: Pixels) -> Scores:
         """Scores without a graph; the first ones of an undeclared head need the graph to tell what they are."""
@@ -123,7 +128,7 @@ class Runner:
         """
         if gradient is None:
             raise NotSupportedError(
-                f"no gradient reaches the pixels of {self.classifier.name!r}: its forward runs under no_grad, detaches, "
+                f"no gradient reaches the pixels of {self.classifier.name!r}: its forward runs under no_grad, detaches "
                 "or does not look at the picture: use a perturbation method such as occlusion"
             )
         return finite(gradient, "gradient")

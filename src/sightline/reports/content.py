@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from sightline.attribution.result import Attribution
-from sightline.errors import plain_word
 from sightline.evaluation.result import Judgement
-from sightline.images.frame import Frame
-from sightline.pictures.curves import curve_svg
-from sightline.pictures.scale import Scale, number
-from sightline.pictures.style import Style
 from sightline.reports import layers
 from sightline.reports.layers import Bar
-from sightline.reports.names import shown
-from sightline.spec import Named
 
 Row = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A map in colours on one scale. `kind` is `only`, or `shared` and `own` where two scales are offered."""
+
+    kind: str
+    colours: str
+    bar: Bar
+    faint: str
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,7 @@ class Card:
     title: str
     spec: str
     sentence: str
-    colours: str
-    bar: Bar
+    drawings: tuple[Drawing, ...]
     warnings: tuple[str, ...]
     settings: tuple[Row, ...]
     alt: str
@@ -74,6 +72,7 @@ class Sheet:
     hatching: str | None
     ratio: float
     predictions: tuple[tuple[str, str, float, bool], ...]
+    warnings: tuple[str, ...]
     answers: tuple[Answer, ...]
 
 
@@ -103,153 +102,3 @@ def pictured(results: Sequence[Result]) -> Pictured:
         Result(replace(one.attribution, picture=small, frame=frame, channels=None), one.judgements) for one in results
     ]
     return Pictured(tuple(kept), picture.size)
-
-
-def sheets(pictures: Sequence[Pictured], style: Style) -> list[Sheet]:
-    """Every picture of a report; maps share their scale as `style.share` says."""
-    scales = _scales(pictures, style)
-    return [_sheet(given, style, scales[place]) for place, given in enumerate(pictures)]
-
-
-def _sheet(given: Pictured, style: Style, scales: Sequence[Scale]) -> Sheet:
-    first = given.results[0].attribution
-    frame = first.frame
-    explained = {result.attribution.target.label for result in given.results}
-    answers: dict[str, list[tuple[Result, Scale]]] = {}
-    for result, scale in zip(given.results, scales, strict=True):
-        target = result.attribution.target
-        answers.setdefault(f"{target.index} {target.against}", []).append((result, scale))
-    (height, width), (rows, columns) = given.size, first.picture.size
-    return Sheet(
-        name=shown(first.picture.name),
-        about=f"{width} × {height} pixels",
-        notes=tuple(shown(note) for note in first.picture.notes),
-        photograph=layers.photograph(first.picture.rgb),
-        hatching=layers.hatching(frame),
-        ratio=columns / rows,
-        predictions=tuple(
-            (shown(one.label), percent(one.probability), one.probability, one.label in explained)
-            for one in first.predictions
-        ),
-        answers=tuple(_answer(found, frame, style) for found in answers.values()),
-    )
-
-
-def _answer(found: Sequence[tuple[Result, Scale]], frame: Frame, style: Style) -> Answer:
-    target, first = found[0][0].attribution.target, found[0][0].attribution.predictions[0]
-    label = shown(target.label)
-    if target.against is None:
-        question = f"Why “{label}”?"
-        sentence = f"The network gives “{label}” {percent(target.probability)}"
-        sentence += "." if first.index == target.index else f"; its first answer is “{shown(first.label)}”."
-    else:
-        one, _, other = label.partition(" vs ")
-        question = f"Why “{one}” rather than “{other}”?"
-        sentence = f"Of these two, the network gives “{one}” {percent(target.probability)}."
-    cards = tuple(_card(result.attribution, scale, frame, style) for result, scale in found)
-    return Answer(question, sentence, cards, _charts([result for result, _ in found]))
-
-
-def _card(attribution: Attribution, scale: Scale, frame: Frame, style: Style) -> Card:
-    title, sentence = words_of(attribution.method)
-    passes = attribution.passes
-    settings = [("method", str(attribution.method))]
-    settings += [("layer", attribution.layer)] if attribution.layer else []
-    settings += [("passes", f"{passes.forward} forward, {passes.backward} backward")]
-    settings += [("time", f"{attribution.seconds:.2f} s")]
-    settings += [(shown(name).replace("_", " "), number(value)) for name, value in attribution.numbers.items()]
-    return Card(
-        title=title,
-        spec=str(attribution.method),
-        sentence=sentence,
-        colours=layers.colours_over(attribution.map, frame, style, scale),
-        bar=layers.bar(scale, style),
-        warnings=tuple(shown(sentence_case(warning)) for warning in attribution.warnings),
-        settings=tuple((name, shown(value)) for name, value in settings),
-        alt=f"{title} for {shown(attribution.target.label)} on {shown(attribution.picture.name)}; {scale.words()}",
-    )
-
-
-def _charts(results: Sequence[Result]) -> tuple[Chart, ...]:
-    """One chart a metric, with the curve and the value of every method."""
-    by_metric: dict[str, list[tuple[str, Judgement]]] = {}
-    for result in results:
-        for judgement in result.judgements:
-            by_metric.setdefault(str(judgement.metric), []).append((str(result.attribution.method), judgement))
-    return tuple(_chart(found) for found in by_metric.values())
-
-
-def _chart(found: Sequence[tuple[str, Judgement]]) -> Chart:
-    metric = found[0][1].metric
-    title, sentence = words_of(metric)
-    curves = [(method, *judgement.curve, judgement.value) for method, judgement in found if judgement.curve is not None]
-    # curve_svg escapes every name itself.
-    svg = Markup(curve_svg(curves, y_label="probability")) if curves else Markup("")
-    return Chart(
-        title=title,
-        spec=str(metric),
-        sentence=sentence,
-        better=metric.traits.better,
-        svg=svg,
-        values=tuple((method, number(judgement.value)) for method, judgement in found),
-        warnings=unique(shown(sentence_case(warning)) for _, judgement in found for warning in judgement.warnings),
-    )
-
-
-def words_of(value: Named) -> tuple[str, str]:
-    """What a method or metric is called by people, and what it shows: its module's heading, its own first line."""
-    sentence = (inspect.getdoc(type(value)) or "").split("\n")[0]
-    module = inspect.getmodule(type(value))
-    heading = ((module.__doc__ or "") if module else "").partition(":")[0].strip()
-    own = plain_word(heading).startswith(plain_word(value.name)) and len(heading) < 40
-    return heading if own else value.name.replace("-", " ").capitalize(), sentence
-
-
-def run_settings(attribution: Attribution, totals: Mapping[str, Any]) -> tuple[Row, ...]:
-    """What is the same for all results of a run."""
-    origin = attribution.origin
-    rows = [("network", origin.classifier), ("weights (SHA-256)", origin.weights_sha256 or "not known")]
-    preparation = origin.preparation
-    rows += [("preparation", ", ".join(f"{key} {value}" for key, value in preparation.items()) if preparation else "none")]
-    rows += [("scores", origin.head), ("precision", origin.precision), ("device", origin.device)]
-    passes = totals["passes"]
-    rows += [("passes in all", f"{passes['forward']} forward, {passes['backward']} backward")]
-    rows += [("time in all", f"{totals['seconds']:.1f} s")]
-    rows += [("versions", ", ".join(f"{name} {version}" for name, version in origin.versions.items()))]
-    return tuple((name, shown(str(value))) for name, value in rows)
-
-
-def _scales(pictures: Sequence[Pictured], style: Style) -> list[list[Scale]]:
-    """One scale for all maps of a method (of a run with `share="all"`), or each map its own."""
-    groups: dict[tuple[object, ...], list[NDArray[np.float32]]] = {}
-
-    def key(place: int, number: int, result: Result) -> tuple[object, ...]:
-        return {"map": (place, number), "method": (str(result.attribution.method),), "all": ()}[style.share]
-
-    for place, given in enumerate(pictures):
-        for count, result in enumerate(given.results):
-            groups.setdefault(key(place, count, result), []).append(result.attribution.map)
-    scales = {name: style.shared_scale(maps) for name, maps in groups.items()}
-    return [
-        [scales[key(place, count, result)] for count, result in enumerate(given.results)]
-        for place, given in enumerate(pictures)
-    ]
-
-
-def percent(probability: float) -> str:
-    """A probability for people: never 0 % or 100 % where it is not."""
-    if 0.9995 <= probability < 1:
-        return "over 99.9 %"
-    if 0 < probability < 0.0005:
-        return "under 0.1 %"
-    return f"{probability * 100:.1f} %"
-
-
-def sentence_case(text: str) -> str:
-    """A warning as a sentence."""
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
-
-
-def unique(texts: Iterable[str]) -> tuple[str, ...]:
-    """Without repetitions, in the order given."""
-    return tuple(dict.fromkeys(texts))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ LONGEST = 512
 BUDGET = 40_000
 """Bytes that one picture or one layer should stay under."""
 STOPS = 17
+FINE = 0.5
+"""Difference of neighbours over the mean strength; noise has 1.4, a smooth map under 0.1."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,17 @@ def colours_over(values: NDArray[np.float32], frame: Frame, style: Style, scale:
     seen = frame.seen()
     layer = heat_layer(frame.to_picture(values), style, scale, None if seen.all() else seen)
     return _data(_small(Image.fromarray(layer), qualities=(85, 70, 50)))
+
+
+def style_for(values: NDArray[np.float32], style: Style) -> Style:
+    """The style for one map: one that changes from pixel to pixel covers the picture evenly.
+
+    Laid thinly over a photograph, its dots would drown in it.
+    """
+    if min(values.shape) < 2:
+        return style
+    steps = np.abs(np.diff(values, axis=0)).mean() + np.abs(np.diff(values, axis=1)).mean()
+    return replace(style, blend="even") if steps > 2 * FINE * np.abs(values).mean() else style
 
 
 def hatching(frame: Frame) -> str | None:

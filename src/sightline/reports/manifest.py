@@ -1,7 +1,8 @@
 """manifest.json: what a run did, for programs. One version number, one reader.
 
 {
-  "schema_version": 1, "created": "2026-01-31T12:00:00Z", "command": ["explain", …], "report": "report.html", "others": [files such as a figure],
+  "schema_version": 1, "created": "2026-01-31T12:00:00Z", "command": ["explain", …],
+  "report": "report.html", "others": [files such as a figure],
   "totals": {"pictures", "records", "failures", "passes": {"forward", "backward"}, "seconds"},
   "records":  one a picture × target × method, in the order of the command: `Attribution.record()`, and
               "path" (the picture as it was given), "files" {"map", "overlay", …} relative to the folder,
@@ -15,10 +16,11 @@ Only ASCII is written (other letters as JSON escapes), so that names which are n
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from sightline.errors import UsageError
 from sightline.reports.names import shown
@@ -27,9 +29,17 @@ MANIFEST = "manifest.json"
 REPORT = "report.html"
 SCHEMA_VERSION = 1
 
-_RECORD = {"picture": str, "sha256": str, "model": str, "method": dict, "target": dict, "passes": dict, "seconds": float,
-           "warnings": list, "files": dict, "metrics": list, "versions": dict}  # fmt: skip
-_FAILURE = {"picture": str, "kind": str, "reason": str}
+Kinds: TypeAlias = "Mapping[str, type | tuple[type, ...]]"
+_NUMBER = (int, float)
+_TEXTS = ("picture", "path", "sha256", "model")
+_OBJECTS = ("method", "target", "passes", "files", "versions")
+_RECORD: Kinds = (
+    dict.fromkeys(_TEXTS, str) | dict.fromkeys(_OBJECTS, dict) | {"seconds": _NUMBER, "warnings": list, "metrics": list}
+)
+_FAILURE: Kinds = {"picture": str, "path": str, "kind": str, "reason": str}
+_WHOLE: Kinds = {
+    "command": list, "report": str, "others": list, "totals": dict, "records": list, "failures": list, "created": str,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +67,9 @@ class Manifest:
     @property
     def files(self) -> set[str]:
         """Every file of the folder, relative to it."""
-        return {MANIFEST, self.report, *self.others} | {name for record in self.records for name in record["files"].values()}
+        return {MANIFEST, self.report, *self.others} | {
+            name for record in self.records for name in record["files"].values()
+        }
 
     def to_bytes(self) -> bytes:
         """The file's content."""
@@ -101,10 +113,10 @@ def _checked(content: Any, name: str) -> Manifest:
     if not isinstance(version, int):
         raise UsageError(f"{name}/{MANIFEST} was not written by Sightline: it has no schema_version")
     if version != SCHEMA_VERSION:
-        raise UsageError(f"{name} was written as version {version}, and this Sightline reads {SCHEMA_VERSION}: update it")
-    wanted = {"command": list, "report": str, "others": list, "totals": dict, "records": list, "failures": list,
-              "created": str}  # fmt: skip
-    _check(content, wanted, f"{name}/{MANIFEST}")
+        raise UsageError(
+            f"{name} was written as version {version}, and this Sightline reads {SCHEMA_VERSION}: update it"
+        )
+    _check(content, _WHOLE, f"{name}/{MANIFEST}")
     for number, record in enumerate(content["records"]):
         _check(record, _RECORD, f"{name}/{MANIFEST}: record {number}")
     for number, failure in enumerate(content["failures"]):
@@ -120,9 +132,10 @@ def _checked(content: Any, name: str) -> Manifest:
     )
 
 
-def _check(entry: Any, wanted: dict[str, type], where: str) -> None:
+def _check(entry: Any, wanted: Kinds, where: str) -> None:
     for key, kind in wanted.items():
         value = entry.get(key) if isinstance(entry, dict) else None
-        if not isinstance(value, (int, float) if kind is float else kind):
+        if not isinstance(value, kind):
+            expected = "number" if isinstance(kind, tuple) else kind.__name__
             came = "nothing" if value is None else type(value).__name__
-            raise UsageError(f"{where}: {key} must be {kind.__name__}, and {came} came")
+            raise UsageError(f"{where}: {key} must be {expected}, and {came} came")

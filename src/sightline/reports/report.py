@@ -1,7 +1,8 @@
 """The report: one HTML file that opens without a network and loads nothing.
 
 Names of files and classes come from strangers: everything is escaped by Jinja, what cannot be printed is written as an
-escape (`names.shown`), and the page's own policy allows no script but the one whose hash it names, no address but `data:`.
+escape (`names.shown`), and the page's own policy allows no script but the one whose hash it names, and no address but
+`data:`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import jinja2
 from markupsafe import Markup
 
 from sightline.pictures.style import PLAIN, Style
-from sightline.reports.content import Pictured, run_settings, sheets
+from sightline.reports.compose import common_warnings, readable, run_settings, sheets
+from sightline.reports.content import Pictured
 from sightline.reports.names import shown
 
 MOST_PICTURES = 60
@@ -28,12 +30,13 @@ MOST_PICTURES = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """What a report tells about the run besides its pictures."""
+    """What a report tells about the run besides its pictures; `own_scales`: it opens with each map on its own scale."""
 
     command: Sequence[str] = ()
     totals: Mapping[str, Any]
     failures: Sequence[Mapping[str, Any]] = ()
     created: str = ""
+    own_scales: bool = True
 
 
 def report_html(pictures: Sequence[Pictured], told: Told, style: Style = PLAIN) -> str:
@@ -45,7 +48,9 @@ def report_html(pictures: Sequence[Pictured], told: Told, style: Style = PLAIN) 
         style: colours, sign, outliers and transparency of the maps, and which share a scale.
     """
     script = _text("report.js")
-    drawn = sheets(pictures[:MOST_PICTURES], style)
+    shown_pictures = pictures[:MOST_PICTURES]
+    drawn = sheets(shown_pictures, style)
+    drawings = [one for sheet in drawn for answer in sheet.answers for card in answer.cards for one in card.drawings]
     first = pictures[0].results[0].attribution if pictures else None
     return _template().render(
         title=_title(pictures),
@@ -57,7 +62,10 @@ def report_html(pictures: Sequence[Pictured], told: Told, style: Style = PLAIN) 
         command=shown(shlex.join(["sightline", *told.command])) if told.command else "",
         created=told.created,
         alpha=round(style.alpha * 100),
-        diverging=any("against" in card.bar.ends[0] for sheet in drawn for answer in sheet.answers for card in answer.cards),
+        warnings=readable(common_warnings(shown_pictures)),
+        diverging=any("against" in one.bar.ends[0] for one in drawings),
+        own_first=told.own_scales,
+        two_scales=any(one.kind == "own" for one in drawings),
         css=Markup(_text("report.css")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),

@@ -18,6 +18,7 @@ from sightline.attribution.base import Method
 from sightline.attribution.result import Attribution
 from sightline.attribution.table import METHODS
 from sightline.errors import NonFiniteError, PictureError, SightlineError, TargetError, UsageError
+from sightline.models.catalogue import load
 from sightline.models.classifier import Classifier, wrap
 from sightline.models.intake import Prepared, as_list, prepare
 from sightline.models.targets import Target, Wanted, resolve
@@ -73,7 +74,8 @@ def explain(  # noqa: PLR0913 (all but the first three are keywords, as on the c
     """Maps of why the model scored the pictures as it did.
 
     Args:
-        model: a `Classifier` (`sightline.load`, `sightline.wrap`), an `nn.Module`, or a callable from pixels to scores.
+        model: a `Classifier` (`sightline.load`, `sightline.wrap`), a name that `load` knows, an `nn.Module`, or a
+            callable from pixels to scores.
         pictures: a path, bytes, a Pillow image, a uint8 array or tensor, or a list of them. A float tensor or array is
             prepared input `c h w` or `b c h w`, taken as it is.
         methods: a name with fields (`"occlusion(window=75, stride=75)"`), a value, or a list of them; Grad-CAM where
@@ -96,10 +98,12 @@ def explain(  # noqa: PLR0913 (all but the first three are keywords, as on the c
         NotSupportedError: a method that is not defined for this model.
     """
     sources, single = as_list(pictures)
-    classifier = wrap(model)
+    if not sources:
+        raise UsageError("no picture was given")
+    classifier = load(model) if isinstance(model, str) else wrap(model)
     order = Order(
         methods=as_methods(methods, classifier, layer=layer, seed=seed),
-        target=target,
+        target=_plain_target(target),
         precision=precision,
         device=device,
         memory=memory,
@@ -110,6 +114,8 @@ def explain(  # noqa: PLR0913 (all but the first three are keywords, as on the c
     with closing(explained(classifier, sources, order)) as outcomes:
         for outcome in outcomes:
             if isinstance(outcome, Failure):
+                if isinstance(outcome.error, NonFiniteError):
+                    raise NonFiniteError(f"{outcome.picture}: {outcome.error}") from outcome.error
                 raise outcome.error
             found.append(outcome)
     one = single and len(found) == 1 and (methods is None or not isinstance(methods, list | tuple))
@@ -163,6 +169,11 @@ def as_methods(
         raise UsageError(f"a layer was given, but {', '.join(map(str, values))} looks at no layer")
     changes = {name: value for name, value in (("layer", layer), ("seed", seed)) if value is not None}
     return tuple(with_fields(value, **changes) for value in values)
+
+
+def _plain_target(target: Any) -> Any:
+    """The target with arrays and tensors of class indices as plain numbers."""
+    return target.tolist() if hasattr(target, "tolist") else target
 
 
 def _groups(

@@ -1,4 +1,7 @@
-"""The pictures of a command: files, folders and built-in pictures, found before anything heavy begins. No torch here."""
+"""The pictures of a command: files, folders and built-in pictures, found before anything heavy begins.
+
+No torch here.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sightline.errors import UsageError, nearest, unknown
+from sightline.errors import PictureError, UsageError, nearest, unknown
+from sightline.images.load import Picture, load
 from sightline.reports.names import shown
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif")
@@ -39,18 +43,42 @@ def with_masks(pictures: Sequence[Given], masks: Sequence[str]) -> list[Given]:
     """The pictures with mask files: one for all, or one a picture.
 
     Raises:
-        UsageError: no such file, or another number of masks.
+        UsageError: no such file, one that is no picture, another number of masks, or another size than the picture's.
     """
     if not masks:
         return list(pictures)
-    files = [existing_file(mask, "mask") for mask in masks]
+    files = [_mask(mask) for mask in masks]
     if len(files) not in (1, len(pictures)):
-        raise UsageError(f"{len(files)} masks for {len(pictures)} pictures: give one for all, or one a picture in order")
+        raise UsageError(
+            f"{len(files)} masks for {len(pictures)} pictures: give one for all, or one a picture in order"
+        )
     each = files * len(pictures) if len(files) == 1 else files
+    for picture, mask in zip(pictures, each, strict=True):
+        _check_size(picture, mask)
     return [replace(picture, mask=mask) for picture, mask in zip(pictures, each, strict=True)]
 
 
+def _mask(word: str) -> Picture:
+    try:
+        return load(existing_file(word, "mask"), background=(0, 0, 0))
+    except PictureError as error:
+        raise UsageError(f"the mask {shown(word)} {error.reason}") from error
+
+
+def _check_size(picture: Given, mask: Picture) -> None:
+    """Refuse a mask of another size now, not when hours of work are done."""
+    try:
+        size = load(picture.source).size
+    except PictureError:
+        return  # told, and recorded, when it is its turn
+    if size != mask.size:
+        came, wanted = (f"{width} × {height}" for height, width in (mask.size, size))
+        raise UsageError(f"the mask {shown(mask.name)} is {came} pixels, and {shown(picture.path)} is {wanted}")
+
+
 def _given(word: str) -> list[Given]:
+    if not word.strip():
+        raise UsageError("a picture without a name was given: give a file, a folder, or demo:NAME")
     if word.startswith(BUILT_IN):
         return [_built_in(word)]
     if word.startswith(("http://", "https://")):
@@ -68,7 +96,6 @@ def _given(word: str) -> list[Given]:
 
 def _built_in(word: str) -> Given:
     from sightline.demo.scenes import PICTURES, render
-    from sightline.images.load import load
 
     name = word.removeprefix(BUILT_IN)
     if name not in PICTURES:

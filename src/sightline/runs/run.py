@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from sightline.attribution.result import Attribution
 from sightline.errors import NonFiniteError, PictureError, SightlineError
@@ -23,10 +24,10 @@ from sightline.evaluation.evaluate import evaluate
 from sightline.models.classifier import Classifier
 from sightline.pictures.overlay import overlay
 from sightline.pictures.scale import Scale
-from sightline.pictures.sheets import png
 from sightline.pictures.style import PLAIN, Style
 from sightline.reports.content import Pictured, Result, pictured
 from sightline.reports.folder import OutputFolder
+from sightline.reports.layers import style_for
 from sightline.reports.manifest import MANIFEST, REPORT, Manifest
 from sightline.reports.names import FileNames
 from sightline.reports.report import MOST_PICTURES, Told, report_html
@@ -48,6 +49,7 @@ class Job:
         metrics: who judges the maps.
         style: how overlays and the report are drawn.
         command: the words that the user gave, for the record.
+        own_scales: the report opens with each map on its own scale; else on the scale that `style.share` says.
         figure: makes the bytes of a figure from the first pictures, if one is wanted.
         figure_file: where the figure goes.
     """
@@ -56,6 +58,7 @@ class Job:
     order: Order
     metrics: tuple[Metric, ...] = ()
     style: Style = PLAIN
+    own_scales: bool = True
     command: tuple[str, ...] = ()
     figure: Callable[[list[Attribution]], bytes] | None = None
     figure_file: Path | None = None
@@ -137,11 +140,11 @@ def _written(result: Result, given: Given, style: Style, where: tuple[OutputFold
     """Write the files of one result; its record."""
     (folder, names), one = where, result.attribution
     name = names.of(one.picture.name, one.picture.sha256, one.target.label, str(one.method))
-    seen = None if one.seen.all() else one.seen
+    seen, style = None if one.seen.all() else one.seen, style_for(one.map, style)
     scale = style.scale(one.picture_map, seen)
     files = {"map": f"maps/{name}.npy", "overlay": f"overlays/{name}.png"}
     folder.write(files["map"], _npy(one.map))
-    folder.write(files["overlay"], png(overlay(one.picture.rgb, one.picture_map, style, scale, seen)))
+    folder.write(files["overlay"], _png(overlay(one.picture.rgb, one.picture_map, style, scale, seen)))
     for word, values in one.arrays.items():
         files[word] = f"maps/{name}.{word}.npy"
         folder.write(files[word], _npy(values))
@@ -169,7 +172,13 @@ def _finish(found: _Found, job: Job, folder: OutputFolder, seconds: float) -> Ma
     manifest = Manifest(
         command=job.command, totals=totals, records=found.records, failures=found.failures, others=tuple(others)
     )
-    told = Told(command=job.command, totals=totals, failures=found.failures, created=manifest.created)
+    told = Told(
+        command=job.command,
+        totals=totals,
+        failures=found.failures,
+        created=manifest.created,
+        own_scales=job.own_scales,
+    )
     folder.write(REPORT, report_html(found.drawn, told, job.style).encode("utf-8"))
     folder.write(MANIFEST, manifest.to_bytes())
     folder.finish()
@@ -211,6 +220,13 @@ def _cost(done: Sequence[Result]) -> Count:
 
 def _scale(scale: Scale) -> dict[str, Any]:
     return {"low": scale.low, "high": scale.high, "words": scale.words()}
+
+
+def _png(image: NDArray[np.uint8]) -> bytes:
+    """A PNG made quickly: the smallest file would take ten seconds for a photograph of 12 megapixels."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()
 
 
 def _npy(values: NDArray[Any]) -> bytes:

@@ -1,7 +1,7 @@
 """The contract that methods and classifiers keep, public so that plug-ins can be held to it too.
 
-    from sightline.testing import check_method
-    print(check_method("grad-cam"))
+from sightline.testing import check_method
+print(check_method("grad-cam"))
 """
 
 from __future__ import annotations

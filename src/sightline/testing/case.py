@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from sightline.models.classifier import Classifier
 from sightline.runs.explain import explain
 from sightline.testing.networks import Specimen
 from sightline.testing.state import State
+
+E = TypeVar("E", bound=Exception)
 
 REFUSALS = (NotSupportedError, LayerError)
 """How a method says that it is not defined for a network."""
@@ -44,9 +46,7 @@ class Case:
         return self.maps(self.specimen.build(), self.specimen.pixels(), **options)
 
 
-def results(
-    method: Method, network: nn.Module | Classifier, pixels: torch.Tensor, **options: Any
-) -> list[Attribution]:
+def results(method: Method, network: nn.Module | Classifier, pixels: torch.Tensor, **options: Any) -> list[Attribution]:
     """The results for a batch of prepared pictures, explained in one call."""
     found = explain(network, list(pixels), [method], **options)
     assert isinstance(found, list)
@@ -60,10 +60,10 @@ def peak_map(method: Method, network: nn.Module, pixels: torch.Tensor, target: i
 
 def same(one: NDArray[Any], other: NDArray[Any], tolerance: float, words: str) -> None:
     """Demand that two maps agree, relative to the largest value."""
-    assert one.shape == other.shape, f"{words}: shapes {one.shape} and {other.shape}"
+    hold(one.shape == other.shape, f"{words}: shapes {one.shape} and {other.shape}")
     largest = float(max(np.abs(one).max(), np.abs(other).max()))
     apart = float(np.abs(one - other).max())
-    assert apart <= tolerance * largest, f"{words}: they differ by {apart:.3g} of {largest:.3g}"
+    hold(apart <= tolerance * largest, f"{words}: they differ by {apart:.3g} of {largest:.3g}")
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def left_as_found(network: nn.Module, pixels: torch.Tensor, words: str) -> Itera
     before = State.of(network, pixels)
     yield
     changed = State.of(network, pixels).changes(before)
-    assert not changed, f"{words}: changed {', '.join(changed[:5])}"
+    hold(not changed, f"{words}: changed {', '.join(changed[:5])}")
 
 
 @contextmanager
@@ -84,3 +84,18 @@ def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
         yield
     finally:
         setattr(owner, name, before)
+
+
+def hold(condition: object, words: str) -> None:
+    """Demand something, also where Python runs without assertions."""
+    if not condition:
+        raise AssertionError(words)
+
+
+def refusal(kind: type[E], ask: Callable[[], object], words: str) -> E:
+    """Demand that something is refused, and give the error."""
+    try:
+        ask()
+    except kind as error:
+        return error
+    raise AssertionError(f"{words}: not refused")

@@ -9,6 +9,7 @@ import torch
 from sightline.errors import SightlineError
 from sightline.models.classifier import Classifier, wrap
 from sightline.passes.passes import Passes
+from sightline.testing.case import hold
 from sightline.testing.report import Cell, Report
 
 
@@ -25,7 +26,7 @@ def check_classifier(
     Raises:
         ContractError: a cell is wrong.
     """
-    classifier = wrap(function)  # type: ignore[arg-type]
+    classifier = wrap(function)
     cells = []
     for check in (_scores, _repeats, _alone, _labels, _input):
         words = (check.__doc__ or "").strip()
@@ -45,13 +46,13 @@ def _scores(classifier: Classifier, pixels: torch.Tensor) -> None:
     with Passes(classifier) as passes:
         scores = passes.scores(pixels)
         probabilities = passes.probabilities(scores)
-    assert scores.shape[0] == len(pixels), f"{len(pixels)} pictures gave scores {tuple(scores.shape)}"
-    assert bool(((probabilities >= -1e-5) & (probabilities <= 1 + 1e-5)).all()), "probabilities outside 0 to 1"
+    hold(scores.shape[0] == len(pixels), f"{len(pixels)} pictures gave scores {tuple(scores.shape)}")
+    hold(bool(((probabilities >= -1e-5) & (probabilities <= 1 + 1e-5)).all()), "probabilities outside 0 to 1")
 
 
 def _repeats(classifier: Classifier, pixels: torch.Tensor) -> None:
     """The same pictures get the same scores."""
-    assert torch.equal(_ask(classifier, pixels), _ask(classifier, pixels)), "a second call gave other scores"
+    hold(torch.equal(_ask(classifier, pixels), _ask(classifier, pixels)), "a second call gave other scores")
 
 
 def _alone(classifier: Classifier, pixels: torch.Tensor) -> None:
@@ -59,21 +60,21 @@ def _alone(classifier: Classifier, pixels: torch.Tensor) -> None:
     together = _ask(classifier, pixels)
     alone = torch.cat([_ask(classifier, one) for one in pixels.split(1)])
     apart = float((together - alone).abs().max())
-    assert apart <= 1e-4 * max(1.0, float(together.abs().max())), f"scores differ by {apart:.3g} in a batch"
+    hold(apart <= 1e-4 * max(1.0, float(together.abs().max())), f"scores differ by {apart:.3g} in a batch")
 
 
 def _labels(classifier: Classifier, pixels: torch.Tensor) -> None:
     """There are as many labels as scores."""
     found = _ask(classifier, pixels[:1]).shape[1]
     labels = classifier.labels
-    assert labels is None or len(labels) == found, f"{found} scores and {len(labels or ())} labels"
+    hold(labels is None or len(labels) == found, f"{found} scores and {len(labels or ())} labels")
 
 
 def _input(classifier: Classifier, pixels: torch.Tensor) -> None:
     """The pixels are not written into."""
     before = pixels.clone()
     _ask(classifier, pixels)
-    assert torch.equal(before, pixels), "the pixels were changed"
+    hold(torch.equal(before, pixels), "the pixels were changed")
 
 
 def _ask(classifier: Classifier, pixels: torch.Tensor) -> torch.Tensor:

@@ -57,13 +57,19 @@ WITH_OWN_NETWORKS: tuple[Callable[[Method], None], ...] = (
 
 
 def check_method(
-    method: Method | str, specimens: Sequence[Specimen] | None = None, *, calls: int = 25, demand: bool = True
+    method: Method | str,
+    specimens: Sequence[Specimen] | None = None,
+    *,
+    own_networks: bool = True,
+    calls: int = 25,
+    demand: bool = True,
 ) -> Report:
     """Hold a method to the contract.
 
     Args:
         method: a value or its text; give it cheap fields, since it is run some hundred times on each network.
         specimens: the networks; by default `networks()`.
+        own_networks: whether the checks that bring networks of their own are made.
         calls: how often it is called to see that no tensor stays alive.
         demand: whether to raise where a cell is wrong.
 
@@ -77,7 +83,7 @@ def check_method(
     cells: list[Cell] = []
     for specimen in networks() if specimens is None else specimens:
         cells += _on(Case(value, specimen), calls)
-    if specimens is None:
+    if own_networks:
         cells += [_cell(check, "networks of its own", value) for check in WITH_OWN_NETWORKS]
     report = Report(str(value), tuple(cells))
     return report.demand() if demand else report
@@ -89,8 +95,8 @@ def _on(case: Case, calls: int) -> list[Cell]:
         case.fresh()
     except REFUSALS as refusal:
         return cells + [_refused(check, case.specimen.name, refusal) for check in ON_EVERY_NETWORK]
-    except Exception:  # noqa: BLE001 (whatever it is, the checks below meet it again and say so)
-        pass
+    except Exception:
+        pass  # whatever it is, the checks below meet it again and say so
     for check in ON_EVERY_NETWORK:
         extra = {"calls": calls} if check is states.s2_memory else {}
         cells.append(_cell(check, case.specimen.name, case, **extra))
@@ -103,7 +109,7 @@ def _cell(check: Callable[..., None], network: str, subject: Any, **extra: Any) 
         check(subject, **extra)
     except REFUSALS as refusal:
         return _refused(check, network, refusal)
-    except Exception as error:  # noqa: BLE001 (any error but a refusal is a wrong cell)
+    except Exception as error:  # any error but a refusal is a wrong cell
         return Cell(_statement(check), words, network, "wrong", f"{type(error).__name__}: {error}")
     return Cell(_statement(check), words, network, "pass")
 

@@ -1,4 +1,4 @@
-"""Failures put into the middle of an explanation: at a hook's registration, in the passes, in the target, at the end."""
+"""Failures put into an explanation: at a hook's registration, in the passes, in the target, at the end."""
 
 from __future__ import annotations
 
@@ -105,9 +105,9 @@ def _raise(*_args: Any, **_kwargs: Any) -> Any:
 
 class _Bomb(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+    def forward(_ctx: Any, x: torch.Tensor) -> torch.Tensor:
         return x.clone()
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
+    def backward(_ctx: Any, *_gradients: Any) -> Any:
         raise InjectedError("in backward")

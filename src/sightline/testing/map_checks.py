@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ import torch
 from torch import nn
 
 from sightline.errors import LayerError, TargetError
+from sightline.models.targets import Target
 from sightline.passes.passes import Passes
 from sightline.pictures.scale import ALL_ZERO, FLAT, NO_POSITIVE
 from sightline.spec import Named, fields_of, has_field
-from sightline.testing.case import Case, left_as_found, same
+from sightline.testing.case import REFUSALS, Case, hold, left_as_found, refusal, same
 
 _EXACT = 1e-6
 _KERNELS = 1e-4
@@ -25,14 +27,14 @@ def m1_twin(case: Case) -> None:
     if case.specimen.twin is None:
         return
     pixels = case.specimen.pixels()
-    places = [None] if case.specimen.alike or not has_field(case.method, "layer") else []
+    places: list[str | None] = [None] if case.specimen.alike or not has_field(case.method, "layer") else []
     if has_field(case.method, "layer"):
         places += case.specimen.layers
     for layer in places:
         own = _or_refusal(case, case.specimen.build(), pixels, layer)
         twins = _or_refusal(case, case.specimen.twin(), pixels, layer)
         if isinstance(own, str) or isinstance(twins, str):
-            assert type(own) is type(twins), f"at {layer}: {own} and {twins}"
+            hold(type(own) is type(twins), f"at {layer}: {own} and {twins}")
         else:
             same(own, twins, _EXACT, f"at {layer or 'the chosen layer'}")
 
@@ -45,20 +47,15 @@ def m5_layers(case: Case) -> None:
         network, pixels = case.specimen.build(), case.specimen.pixels()
         names = {name for name, _ in network.named_modules() if name}
         with left_as_found(network, pixels, f"after layer {layer!r}"):
-            try:
-                case.results(network, pixels, layer=layer)
-            except LayerError as error:
-                named = [name for name in names - {layer} if f"'{name}'" in str(error)]
-                assert named, f"no way out is named: {error}"
-            else:
-                raise AssertionError(f"layer {layer!r} was not refused")
+            said = refusal(LayerError, partial(case.results, network, pixels, layer=layer), f"layer {layer!r}")
+        hold(any(f"'{name}'" in str(said) for name in names - {layer}), f"no way out is named: {said}")
 
 
 def m8_batch(case: Case) -> None:
     """A picture's map does not depend on its batch mates, their order, or how many run at once."""
     network, pixels = case.specimen.build(), case.specimen.pixels(3, seed=1)
     together = case.maps(network, pixels, target=1)
-    assert together.shape == (3, *pixels.shape[-2:]), f"maps of shape {together.shape}"
+    hold(together.shape == (3, *pixels.shape[-2:]), f"maps of shape {together.shape}")
     alone = np.concatenate([case.maps(network, pixels[i : i + 1], target=1) for i in range(3)])
     for one, other in zip(together, alone, strict=True):
         same(one, other, _KERNELS, "in a batch and alone")
@@ -71,32 +68,39 @@ def m8_batch(case: Case) -> None:
 
 
 def m9_target(case: Case) -> None:
-    """A wrong number of targets is refused before any pass, a wrong class by name; the result says what was explained."""
-    network, pixels, asked = case.specimen.build(), case.specimen.pixels(3), []
+    """A wrong number of targets is refused before any pass, a wrong class by name; the result says what it explains."""
+    asked: list[int] = []
+    network, pixels = case.specimen.build(), case.specimen.pixels(3)
     count_calls(network, asked)
-    _refuses(lambda: case.results(network, pixels, target=[0, 1]), "two targets for three pictures")
-    assert not asked, "the network was asked before the targets were counted"
+    refusal(TargetError, partial(case.results, network, pixels, target=[0, 1]), "two targets for three pictures")
+    hold(not asked, "the network was asked before the targets were counted")
     for wrong in (99, -1):
-        _refuses(lambda wrong=wrong: case.results(network, pixels, target=wrong), f"class {wrong}")
-        assert sum(asked) <= 3, "more than the clean pass was run before the class was checked"
+        refusal(TargetError, partial(case.results, network, pixels, target=wrong), f"class {wrong}")
+        hold(sum(asked) <= 3, "more than the clean pass was run before the class was checked")
         asked.clear()
     result = case.results(network, pixels[:1], target=1)[0]
     with Passes(case.specimen.wrapped(network)) as passes:
         scores = passes.scores(pixels[:1])
         probability = float(passes.probabilities(scores)[0, 1])
-    assert result.target.index == 1
-    assert abs(result.target.score - float(scores[0, 1])) <= _EXACT * max(1, float(scores.abs().max()))
-    assert abs(result.target.probability - probability) <= _EXACT
+    hold(result.target.index == 1, "result.target.index == 1")
+    hold(
+        abs(result.target.score - float(scores[0, 1])) <= _EXACT * max(1, float(scores.abs().max())),
+        "abs(result.target.score - float(scores[0, 1])) <= _EXACT * max(1, float(scores.abs().max()))",
+    )
+    hold(
+        abs(result.target.probability - probability) <= _EXACT, "abs(result.target.probability - probability) <= _EXACT"
+    )
 
 
 def p1_counted(case: Case) -> None:
     """The passes that the result tells of are those that were run."""
-    network, asked = case.specimen.build(), []
+    asked: list[int] = []
+    network = case.specimen.build()
     count_calls(network, asked)
     for words in ("first call", "second call"):
         asked.clear()
         told = case.results(network, case.specimen.pixels())[0].passes
-        assert told.forward == sum(asked), f"{words}: {told.forward} forward passes told, {sum(asked)} run"
+        hold(told.forward == sum(asked), f"{words}: {told.forward} forward passes told, {sum(asked)} run")
 
 
 def n1_flat(case: Case) -> None:
@@ -104,10 +108,10 @@ def n1_flat(case: Case) -> None:
     network = case.specimen.build()
     scale_head(network, 0.0)
     result = case.results(network, case.specimen.pixels(), target=0)[0]
-    assert np.isfinite(result.map).all()
+    hold(np.isfinite(result.map).all(), "np.isfinite(result.map).all()")
     flat = float(np.ptp(result.map)) <= _EXACT * max(1.0, float(np.abs(result.map).max()))
-    assert flat, f"a map from {result.map.min()} to {result.map.max()} of a network that looks at nothing"
-    assert {ALL_ZERO, FLAT} & set(result.warnings), f"no words about a flat map: {result.warnings}"
+    hold(flat, f"a map from {result.map.min()} to {result.map.max()} of a network that looks at nothing")
+    hold({ALL_ZERO, FLAT} & set(result.warnings), f"no words about a flat map: {result.warnings}")
 
 
 def n2_scale(case: Case) -> None:
@@ -128,7 +132,7 @@ def n3_one_signed(case: Case) -> None:
     for target in (0, 1):
         result = case.results(network, case.specimen.pixels(), target=target)[0]
         said = {ALL_ZERO, FLAT, NO_POSITIVE} & set(result.warnings)
-        assert result.map.max() > 0 or said, "nothing is said about a map without positive values"
+        hold(result.map.max() > 0 or said, "nothing is said about a map without positive values")
 
 
 def c1_complete(case: Case) -> None:
@@ -139,9 +143,9 @@ def c1_complete(case: Case) -> None:
     error, difference = result.numbers["completeness_error"], result.numbers["score_difference"]
     total = float(result.map.astype(np.float64).sum())
     slack = 1e-4 * float(np.abs(result.map).sum())
-    assert abs(total - difference - error) <= slack, f"the map sums to {total}, told {difference} + {error}"
+    hold(abs(total - difference - error) <= slack, f"the map sums to {total}, told {difference} + {error}")
     warned = any("add up" in warning for warning in result.warnings)
-    assert warned == (abs(error) > 0.01 * abs(difference)), f"error {error} of {difference}, warned {warned}"
+    hold(warned == (abs(error) > 0.01 * abs(difference)), f"error {error} of {difference}, warned {warned}")
 
 
 def scale_head(network: nn.Module, factor: float) -> None:
@@ -166,28 +170,16 @@ def count_calls(network: nn.Module, asked: list[int]) -> None:
 
 def _direct(case: Case, network: nn.Module, pixels: torch.Tensor) -> np.ndarray:
     """The maps by the method itself, as a plug-in may be called."""
-    from sightline.models.targets import Target
-
-    with Passes(case.specimen.wrapped(network)) as passes:
+    with left_as_found(network, pixels, "after asking directly"), Passes(case.specimen.wrapped(network)) as passes:
         maps = case.method(passes, pixels, Target.of(1, len(pixels)))
     return maps.at_pixels(*pixels.shape[-2:]).numpy()
 
 
 def _or_refusal(case: Case, network: nn.Module, pixels: torch.Tensor, layer: str | None) -> np.ndarray | str:
-    from sightline.testing.case import REFUSALS
-
     try:
         return case.maps(network, pixels, **({"layer": layer} if layer else {}))
-    except REFUSALS as refusal:
-        return str(refusal)
-
-
-def _refuses(ask: Any, words: str) -> None:
-    try:
-        ask()
-    except TargetError:
-        return
-    raise AssertionError(f"{words}: not refused")
+    except REFUSALS as refused:
+        return str(refused)
 
 
 def _linear(method: Named) -> bool:

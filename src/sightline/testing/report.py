@@ -64,8 +64,8 @@ class Report:
         statements = list(dict.fromkeys(_group(cell) for cell in self.cells))
         networks = list(dict.fromkeys(cell.network for cell in self.cells))
         marks: dict[tuple[str, str], str] = {}
-        for verdict in _MARKS:  # the worst of a group of checks is shown
-            marks |= {(cell.network, _group(cell)): _MARKS[verdict] for cell in self.cells if cell.verdict == verdict}
+        for verdict, mark in _MARKS.items():  # the worst of a group of checks is shown
+            marks |= {(cell.network, _group(cell)): mark for cell in self.cells if cell.verdict == verdict}
         widest = max((len(name) for name in networks), default=0)
         rows = [f"{self.subject}    · pass   r refused   X wrong", " " * widest + "  " + " ".join(statements)]
         for name in networks:

@@ -58,11 +58,18 @@ def _process() -> dict[str, Any]:
     tables = {key: value for key, value in vars(global_hooks).items() if key.startswith("_global") and "hooks" in key}
     return {
         "torch's random state": _bits(torch.get_rng_state()),
-        "numpy's random state": repr(np.random.get_state(legacy=False)),  # noqa: NPY002 (the global one is meant)
+        "numpy's random state": _numpy_state(),
         "python's random state": hash(random.getstate()),
         "gradients enabled": torch.is_grad_enabled(),
         "inference mode": torch.is_inference_mode_enabled(),
         "default type": torch.get_default_dtype(),
         "threads": torch.get_num_threads(),
-        "global hooks": {key: sorted(map(id, table.values())) for key, table in tables.items() if hasattr(table, "values")},
+        "global hooks": {
+            key: sorted(map(id, table.values())) for key, table in tables.items() if hasattr(table, "values")
+        },
     }
+
+
+def _numpy_state() -> tuple[bytes, int]:
+    state: Any = np.random.get_state(legacy=False)
+    return state["state"]["key"].tobytes(), state["state"]["pos"]

@@ -12,7 +12,7 @@ from torch import nn
 
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
-from sightline.testing.case import REFUSALS, Case, left_as_found, same
+from sightline.testing.case import REFUSALS, Case, hold, left_as_found, same
 from sightline.testing.injections import (
     InjectedError,
     InjectedInterrupt,
@@ -72,7 +72,7 @@ def s2_memory(case: Case, calls: int = 25) -> None:
         after = _live_tensors()
     finally:
         gc.unfreeze()
-    assert after == before, f"{calls} calls left {after - before} tensors alive"
+    hold(after == before, f"{calls} calls left {after - before} tensors alive")
 
 
 def s3_as_found(case: Case) -> None:
@@ -134,7 +134,7 @@ def s5_caller(case: Case) -> None:
     same(case.maps(case.specimen.build(), made_there), expected, _EXACT, "input made in inference_mode")
     wanting = pixels.clone().requires_grad_()
     same(case.maps(case.specimen.build(), wanting), expected, _EXACT, "input that requires a gradient")
-    assert wanting.grad is None, "the input's own gradient was filled"
+    hold(wanting.grad is None, "the input's own gradient was filled")
 
 
 def s6_interleaved(case: Case) -> None:
@@ -185,7 +185,7 @@ def _fails(
             case.results(network, pixels)
         except (InjectedError, InjectedInterrupt):
             failed = True
-    assert failed or not must_fail, f"{words}: the failure was swallowed"
+    hold(failed or not must_fail, f"{words}: the failure was swallowed")
     mend()
 
 

@@ -22,7 +22,7 @@ from sightline.models.linear_head import LinearHead
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
 from sightline.passes.passes import Passes
-from sightline.types import Pixels
+from sightline.types import Pixels, Scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,28 +38,29 @@ class Cam(Weighting):
     reads_gradients = False
 
     def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
-        head = self._head(view, passes, pixels)
-        rows = head.weight[target.index.to(head.weight.device)]
-        if target.against is not None:
-            rows = rows - head.weight[target.against.to(head.weight.device)]
-        return torch.einsum("bk,bkhw->bhw", rows, view.activations)
-
-    def _head(self, view: LayerView, passes: Passes, pixels: Pixels) -> LinearHead:
-        """The linear head, proved: the scores must follow from the layer's means."""
         head = passes.linear_head(pixels)
-        features = view.activations.mean((2, 3))
         scores = passes.scores(pixels)
-        # bfloat16 keeps 8 bits, so that equal arithmetic agrees only to about 1 %.
-        tolerance = 3e-2 if passes.precision == "fast" else 1e-3
-        if head is None or head.weight.shape != (scores.shape[1], features.shape[1]):
-            proved = False
-        else:
-            proved = torch.allclose(
-                head.scores(features), scores, rtol=tolerance, atol=tolerance * float(scores.abs().max())
-            )
-        if head is None or not proved:
-            raise NotSupportedError(
-                f"cam needs global average pooling and one linear layer right after layer {view.layer.name!r}, which "
-                f"{passes.classifier.name!r} does not have: use grad-cam"
-            )
-        return head
+        # A network may apply its last ReLU as a function, after the layer: then the head sees the positive part.
+        for activations in (view.activations, view.activations.relu()):
+            if head is not None and _follow(scores, head, activations, passes.precision):
+                return torch.einsum("bk,bkhw->bhw", _rows(head, target), activations)
+        raise NotSupportedError(
+            f"cam needs global average pooling and one linear layer right after layer {view.layer.name!r}, which "
+            f"{passes.classifier.name!r} does not have: use grad-cam"
+        )
+
+
+def _follow(scores: Scores, head: LinearHead, activations: torch.Tensor, precision: str) -> bool:
+    """Whether the scores are what the head gives for the means of the activations: the proof that CAM is defined."""
+    if head.weight.shape != (scores.shape[1], activations.shape[1]):
+        return False
+    # bfloat16 keeps 8 bits, so that equal arithmetic agrees only to about 1 %.
+    tolerance = 3e-2 if precision == "fast" else 1e-3
+    found = head.scores(activations.mean((2, 3)))
+    return torch.allclose(found, scores, rtol=tolerance, atol=tolerance * float(scores.abs().max()))
+
+
+def _rows(head: LinearHead, target: Target) -> torch.Tensor:
+    """The weights of each picture's class, `b K`; for a contrast, the difference of two."""
+    rows = head.weight[target.index.to(head.weight.device)]
+    return rows if target.against is None else rows - head.weight[target.against.to(head.weight.device)]

@@ -1,0 +1,60 @@
+# make demo · make test · make check · make clean — all in .venv, made from pyproject.toml when that is newer.
+PYTHON ?= python3
+WORKERS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_OUT ?= sightline-out/demo
+
+# One thread a process: the tests run side by side, and threads of torch would only wait for each other.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help install install-dev demo test check format clean
+
+help:
+	@echo "make demo      explain a built-in picture with the built-in network; prints the path of the report"
+	@echo "make test      run all tests"
+	@echo "make check     format, lint, types, import rules, and all tests"
+	@echo "make format    bring the code into shape"
+	@echo "make clean     remove .venv, caches and the demo's report"
+	@echo "PYTHON=python3.12 chooses the interpreter (3.11 or later)"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Sightline needs Python 3.11 or later; $(PYTHON) is older: make PYTHON=python3.12 …" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	@echo "Installing Sightline and torch into $(VENV): the first time this may take some minutes."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	@echo "Installing Sightline with everything its tests need into $(VENV): the first time this may take some minutes."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(VENV)/.installed $@
+
+install: $(VENV)/.installed
+
+install-dev: $(VENV)/.installed-dev
+
+demo: $(VENV)/.installed
+	$(BIN)/sightline explain demo:dog-and-cat --target dog --method occlusion --method integrated-gradients \
+	  --method grad-cam --metric deletion --metric insertion --out $(DEMO_OUT)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format src tests
+	$(BIN)/ruff check --fix src tests
+
+clean:
+	rm -rf $(VENV) $(DEMO_OUT) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
