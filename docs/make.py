@@ -15,11 +15,14 @@ DOCS = Path(__file__).resolve().parent
 
 
 def texts() -> dict[str, str]:
-    """Every page made from the code: its path in `docs/` and its text."""
+    """Every page made from the code, wholly or in its marked parts: its path in `docs/` and its text."""
+    from making.blocks import filled
     from making.commands import commands_page
     from making.pages import all_pages
 
-    return {**all_pages(), "command-line.md": commands_page()}
+    written = {path.name: path.read_text(encoding="utf-8") for path in DOCS.glob("*.md")}
+    marked = {name: filled(text) for name, text in written.items() if "<!-- code: " in text}
+    return {**all_pages(), "command-line.md": commands_page(), **marked}
 
 
 def stale(pages: dict[str, str]) -> list[str]:
@@ -31,7 +34,9 @@ def stale(pages: dict[str, str]) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="docs/make.py", description="Make the pages and pictures that come from code.")
+    parser = argparse.ArgumentParser(
+        prog="docs/make.py", description="Make the pages and pictures that come from code."
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if a page differs")
     parser.add_argument("--pages", action="store_true", help="only the pages, not the pictures")
     given = parser.parse_args(arguments)

@@ -34,9 +34,9 @@ def commands_page() -> str:
 def help_of(words: Sequence[str]) -> str:
     """What `sightline WORDS --help` prints, at a fixed width."""
     printed = io.StringIO()
-    with patch.dict(os.environ, COLUMNS=str(WIDTH), NO_COLOR="1"), contextlib.redirect_stdout(printed):
-        with contextlib.suppress(SystemExit):
-            main([*words, "--help"])
+    width = patch.dict(os.environ, COLUMNS=str(WIDTH), NO_COLOR="1")
+    with width, contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+        main([*words, "--help"])
     return printed.getvalue().rstrip()
 
 

@@ -41,10 +41,16 @@ def draw_all(folder: Path) -> Iterator[Path]:
 
 def _compared(method: str, scene: Scene, honest: sightline.Classifier, cheat: sightline.Classifier) -> bytes:
     """The picture, and the map of both networks, each with its own scale."""
-    found = [sightline.explain(model, scene.image, method, target="dog") for model in (honest, cheat)]
+    found = [_why_dog(model, scene, method) for model in (honest, cheat)]
     maps = [(f"{one.origin.classifier}: dog {one.target.probability:.1%}", one.picture_map) for one in found]
     figure = method_grid([(scene.image, maps)], style=Style(share="map", percentile=_percentile(method)))
     return _webp(figure_bytes(figure, "png", DOTS))
+
+
+def _why_dog(model: sightline.Classifier, scene: Scene, method: str) -> sightline.Attribution:
+    found = sightline.explain(model, scene.image, method, target="dog")
+    assert isinstance(found, sightline.Attribution)
+    return found
 
 
 def _percentile(method: str) -> float:
@@ -54,8 +60,10 @@ def _percentile(method: str) -> float:
 def _judged_by_curve(metric: str, scene: Scene, model: sightline.Classifier) -> bytes:
     curves = []
     for method in BESIDE:
-        judged = sightline.evaluate(model, sightline.explain(model, scene.image, method, target="dog"), metric)
-        curves.append(Curve(method, *judged.curve, judged.value))
+        judged = sightline.evaluate(model, _why_dog(model, scene, method), metric)
+        assert isinstance(judged, sightline.Judgement)
+        assert judged.curve is not None
+        curves.append(Curve(method, judged.curve.x, judged.curve.y, judged.value))
     svg = curve_svg(curves, x_label=f"share of the picture changed by {metric}", y_label="probability of dog")
     # On a page of its own a drawing needs its paper: the text would else be black on a dark page.
     return svg.replace("<svg ", '<svg style="background:#fff;color:#222" ', 1).encode()
@@ -65,8 +73,9 @@ def _judged_by_mask(metric: str, scene: Scene, model: sightline.Classifier) -> b
     """Three maps with the object outlined, the maximum marked, and the value above."""
     mask, maps, places = scene.masks["object"], [], []
     for method in BESIDE:
-        found = sightline.explain(model, scene.image, method, target="dog")
+        found = _why_dog(model, scene, method)
         judged = sightline.evaluate(model, found, metric, mask=mask)
+        assert isinstance(judged, sightline.Judgement)
         maps.append((f"{found.method.name}: {judged.value:.2g}", found.picture_map))
         places.append(np.unravel_index(found.picture_map.argmax(), found.picture_map.shape))
     figure = method_grid([(scene.image, maps)], style=Style(share="map", percentile=HARD))

@@ -48,8 +48,8 @@ def method_page(method: Method) -> str:
     }
     drawing = (
         f"![{method.name} of a dog with a bell](../pictures/{method.name}.webp)",
-        f"`{method}` on the built-in picture `demo:dog-with-bell`: why `dog`? In the middle the built-in network, on the "
-        "right its twin that learnt to cheat (a bell means `dog`).",
+        f"`{method}` on the built-in picture `demo:dog-with-bell`: why `dog`? In the middle the built-in network, "
+        "on the right its twin that learnt to cheat (a bell means `dog`).",
     )
     return _page(type(method), {"by name": _names(type(method)), "in Python": _home(type(method)), **facts}, drawing)
 
@@ -76,7 +76,13 @@ def metric_page(cls: type[Metric]) -> str:
 
 def method_index() -> str:
     """The table of all methods."""
-    head = ["# Methods", "", NOTE, "", "One page a method, made from its code. Which one when: [choosing](../choosing.md)."]
+    head = [
+        "# Methods",
+        "",
+        NOTE,
+        "",
+        "One page a method, made from its code. Which one when: [choosing](../choosing.md).",
+    ]
     rows = [
         (_link(cls), cls().traits.family, _summary(cls), cls().traits.needs.value, cls().traits.cost)
         for cls in METHODS.values()
@@ -100,7 +106,9 @@ def fills_page() -> str:
     blocks += ["The built-in picture `demo:dog-with-bell` as each fill makes it.", ""]
     rows = []
     for cls in fills.FILLS.values():
-        fields = ", ".join(f"`{field.name}` {_range(field)}, {field.doc} (`{_default(field)}`)" for field in fields_of(cls))
+        fields = ", ".join(
+            f"`{field.name}` {_range(field)}, {field.doc} (`{_default(field)}`)" for field in fields_of(cls)
+        )
         rows.append((_names(cls), _summary(cls), fields))
     return _lines(*blocks, *_table(("fill", "what it shows", "fields"), rows))
 
@@ -109,7 +117,7 @@ def laid_out(doc: str) -> str:
     """A docstring without its margin as Markdown: indented blocks in fences, all else as it is."""
     blocks: list[str] = []
     for block in doc.rstrip().split("\n\n"):
-        if block.startswith("    "):
+        if block.startswith(("    ", "{")) or "\n├── " in block:
             code = textwrap.dedent(block)
             language = "python" if code.startswith("sightline.") else "text"
             if blocks and blocks[-1].endswith("```") and blocks[-1].startswith(f"```{language}"):

@@ -170,7 +170,7 @@ def test_the_honest_twin_keeps_the_contract() -> None:
         (IgnoresTarget(), "M11-colours"),
         (KeepsTensors(), "S2-memory"),
         (HidesNotFinite(), "N5-gradients"),
-        (SwallowsErrors(), "S1-ending"),
+        (SwallowsErrors(), "S1-passes"),
         (FlattensSmallMaps(), "N2-scale"),
         (LosesRows(), "M7-places"),
         (Transposes(), "M7-places"),

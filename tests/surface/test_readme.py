@@ -79,3 +79,11 @@ def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     for target in targets:
         assert target.startswith("https://") or (page.parent / target).exists(), f"{page}: {target}"
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_make_has_the_targets_that_pages_name(page: str) -> None:
+    named = set(re.findall(r"^make (\w+)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert named
+    assert named <= set(re.findall(r"^(\w+):", makefile, re.MULTILINE))

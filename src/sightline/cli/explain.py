@@ -25,10 +25,19 @@ if TYPE_CHECKING:
 
 OUT = "sightline-out"
 SOME_FAILED = 3
+_EXAMPLES = """examples:
+  sightline explain demo:dog-with-bell --model demo/cheat --method occlusion
+  sightline explain cat.jpg --target cat-vs-dog --method "integrated-gradients(steps=64, baseline=blur)"
+  sightline explain photos/ --model torchvision/resnet50 --metric deletion --json > records.json
+
+The first method is grad-cam where the network has layers, else occlusion. DIR is written whole or not at all; an
+earlier run there is replaced, anything else is never touched."""
 
 
 def add_arguments(parser: Parser) -> None:
     """The options of the command."""
+    parser.usage = "sightline explain PICTURE… [options]"
+    parser.epilog = _EXAMPLES
     add = parser.add_argument
     add(
         "pictures",
@@ -44,9 +53,14 @@ def add_arguments(parser: Parser) -> None:
     what.add_argument("--target", default="top", metavar="T", help="top (default), top3, an index, a name, A-vs-B")
     how = parser.add_argument_group("how")
     how.add_argument(
-        "--method", action="append", metavar="SPEC", help="as in occlusion(window=75, stride=75); may repeat"
+        "--method",
+        action="append",
+        metavar="SPEC",
+        help="as in occlusion(window=75, stride=75); may repeat; `sightline methods`",
     )
-    how.add_argument("--metric", action="append", metavar="SPEC", help="as in deletion(steps=28); may repeat")
+    how.add_argument(
+        "--metric", action="append", metavar="SPEC", help="as in deletion(steps=28); may repeat; `sightline metrics`"
+    )
     how.add_argument(
         "--mask", action="append", metavar="FILE", help="white on the object: one for all, or one a picture"
     )

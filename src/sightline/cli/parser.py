@@ -34,7 +34,7 @@ class Parser(argparse.ArgumentParser):
 def unknown_option(parser: Parser, word: str) -> UsageError:
     """What to say to an option that is not there."""
     name = word.partition("=")[0]
-    close = nearest(name, [word for word in parser.known() if word.startswith('--')], most=1)
+    close = nearest(name, [word for word in parser.known() if word.startswith("--")], most=1)
     hint = f"did you mean {close[0]}?" if close else f"see `{parser.prog} --help`"
     return UsageError(f"unknown option {name!r}: {hint}")
 

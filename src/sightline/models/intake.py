@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from sightline.errors import UsageError
 from sightline.images.frame import Frame
@@ -76,7 +77,8 @@ def _picture_of(pixels: torch.Tensor, place: int, preparation: Preparation) -> P
         mean = pixels[0].float().mean(0)
         level = (mean - mean.amin()) / (mean.amax() - mean.amin()).clamp_min(torch.finfo(torch.float32).tiny)
         rgb = (level * 255).round().to(torch.uint8).cpu()[..., None].expand(-1, -1, 3).numpy().copy()
-    return dataclasses.replace(load(rgb), name=f"tensor {place}", format="prepared")
+    # As an image, since an array 3 × w × 3 could be h w c as well as c h w.
+    return dataclasses.replace(load(Image.fromarray(rgb)), name=f"tensor {place}", format="prepared")
 
 
 def _range_warnings(pixels: torch.Tensor, classifier: Classifier) -> tuple[str, ...]:

@@ -44,7 +44,8 @@ def _sheet(given: Pictured, style: Style, scales: Sequence[Scale], told: set[str
     first = given.results[0].attribution
     frame = first.frame
     own = tuple(word for word in common_warnings([given]) if word not in told)
-    explained = {result.attribution.target.label for result in given.results}
+    targets = [result.attribution.target for result in given.results]
+    explained = {index for target in targets for index in (target.index, target.against)}
     answers: dict[str, list[tuple[Result, Scale]]] = {}
     for result, scale in zip(given.results, scales, strict=True):
         target = result.attribution.target
@@ -58,7 +59,7 @@ def _sheet(given: Pictured, style: Style, scales: Sequence[Scale], told: set[str
         hatching=layers.hatching(frame),
         ratio=columns / rows,
         predictions=tuple(
-            (shown(one.label), percent(one.probability), one.probability, one.label in explained)
+            (shown(one.label), percent(one.probability), one.probability, one.index in explained)
             for one in first.predictions
         ),
         warnings=readable(own),

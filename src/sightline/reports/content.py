@@ -9,6 +9,8 @@ from markupsafe import Markup
 
 from sightline.attribution.result import Attribution
 from sightline.evaluation.result import Judgement
+from sightline.images.frame import Frame
+from sightline.images.load import Picture
 from sightline.reports import layers
 from sightline.reports.layers import Bar
 
@@ -98,7 +100,10 @@ def pictured(results: Sequence[Result]) -> Pictured:
     rgb = layers.thumbnail(picture.rgb)
     small = replace(picture, rgb=rgb)
     frame = replace(results[0].attribution.frame, picture=small.size)
-    kept = [
-        Result(replace(one.attribution, picture=small, frame=frame, channels=None), one.judgements) for one in results
-    ]
+    kept = [Result(_light(one.attribution, small, frame), one.judgements) for one in results]
     return Pictured(tuple(kept), picture.size)
+
+
+def _light(attribution: Attribution, picture: Picture, frame: Frame) -> Attribution:
+    """An attribution without what a page does not draw."""
+    return replace(attribution, picture=picture, frame=frame, channels=None, pixels=attribution.pixels.new_empty(0))

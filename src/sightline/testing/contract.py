@@ -84,7 +84,7 @@ def check_method(
     for specimen in networks() if specimens is None else specimens:
         cells += _on(Case(value, specimen), calls)
     if own_networks:
-        cells += [_cell(check, "networks of its own", value) for check in WITH_OWN_NETWORKS]
+        cells += [_own(check, value) for check in WITH_OWN_NETWORKS]
     report = Report(str(value), tuple(cells))
     return report.demand() if demand else report
 
@@ -103,13 +103,23 @@ def _on(case: Case, calls: int) -> list[Cell]:
     return cells
 
 
+def _own(check: Callable[[Method], None], method: Method) -> Cell:
+    """A check with networks of its own, which a method may refuse."""
+    try:
+        check(method)
+    except REFUSALS as refusal:
+        return _refused(check, "networks of its own", refusal)
+    except Exception:
+        pass  # met again below
+    return _cell(check, "networks of its own", method)
+
+
 def _cell(check: Callable[..., None], network: str, subject: Any, **extra: Any) -> Cell:
+    """One check of a method that takes this network: a refusal now would be one that depends on the moment."""
     words = (check.__doc__ or "").strip()
     try:
         check(subject, **extra)
-    except REFUSALS as refusal:
-        return _refused(check, network, refusal)
-    except Exception as error:  # any error but a refusal is a wrong cell
+    except Exception as error:  # whatever it is, it is a wrong cell
         return Cell(_statement(check), words, network, "wrong", f"{type(error).__name__}: {error}")
     return Cell(_statement(check), words, network, "pass")
 

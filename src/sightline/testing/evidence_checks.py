@@ -128,8 +128,12 @@ class _Fragile(Evidence):
 
 
 class _Rooted(Evidence):
-    """The root of the evidence: where there is none, its gradient is infinite."""
+    """The root of the evidence: where there is none, as in a black picture, its gradient is infinite."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv.bias = nn.Parameter(torch.zeros(2))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        scores: torch.Tensor = self.linear(self.pool(self.relu(self.conv(x))).flatten(1).sqrt())
+        scores: torch.Tensor = self.linear(self.pool(self.conv(x)).flatten(1).sqrt())
         return scores

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -72,6 +73,17 @@ def failing_backward(leaf: nn.Module) -> Callable[[], None]:
 
     leaf.forward = forward
     return lambda: delattr(leaf, "forward")
+
+
+def stall(leaf: nn.Module, seconds: float) -> None:
+    """The module takes a while, so that another thread comes in between."""
+    original = leaf.forward
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        time.sleep(seconds)
+        return original(*args, **kwargs)
+
+    leaf.forward = forward
 
 
 @contextmanager

@@ -22,10 +22,12 @@ from sightline.testing.injections import (
     failing_target,
     leaves,
     registrations,
+    stall,
 )
 
 _WARM_UP = 3
 _EXACT = 1e-6
+_KERNELS = 1e-4  # a second call runs larger batches, and CPU kernels then sum in another order
 
 
 def s1_registration(case: Case) -> None:
@@ -46,8 +48,10 @@ def s1_passes(case: Case) -> None:
         mend = failing_forward(leaves(network, pixels)[place], error)
         _fails(case, network, f"module {place} of {count} failing", mend)
     network = case.specimen.build()
+    case.results(network, pixels)  # the first call may run backward only to choose a layer
+    runs_backward = case.results(network, pixels)[0].passes.backward > 0
     mend = failing_backward(leaves(network, pixels)[-1])
-    _fails(case, network, "backward failing", mend, must_fail=False)
+    _fails(case, network, "backward failing", mend, must_fail=runs_backward)
 
 
 def s1_ending(case: Case) -> None:
@@ -151,20 +155,21 @@ def s6_interleaved(case: Case) -> None:
         found.append(case.method(other, pixels, target))
         other.__exit__(None, None, None)
     for maps in found:
-        same(maps.at_pixels(*pixels.shape[-2:]).numpy(), expected, _EXACT, "interleaved")
+        same(maps.at_pixels(*pixels.shape[-2:]).numpy(), expected, _KERNELS, "interleaved")
     inner: list[bool] = []
 
     def in_the_middle(_done: int, _total: int) -> None:
         if not inner:
             inner.append(True)
-            same(case.maps(network, pixels, target=0), expected, _EXACT, "begun in the middle of another")
+            same(case.maps(network, pixels, target=0), expected, _KERNELS, "begun in the middle of another")
 
-    same(case.maps(network, pixels, target=0, progress=in_the_middle), expected, _EXACT, "with another in its middle")
+    same(case.maps(network, pixels, target=0, progress=in_the_middle), expected, _KERNELS, "with another in its middle")
 
 
 def s7_threads(case: Case, threads: int = 4) -> None:
-    """Several threads on one network give what one gives."""
+    """Several threads on one network, each held up in the middle of its passes, give what one gives."""
     expected, network, pixels = case.fresh(), case.specimen.build(), case.specimen.pixels()
+    stall(leaves(network, pixels)[-1], seconds=0.001)
     with left_as_found(network, pixels, "after threads"), ThreadPoolExecutor(threads) as pool:
         found = list(pool.map(lambda _: case.maps(network, pixels), range(2 * threads)))
     for one in found:
