@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "oracles"))
-from small import Square, close, flat, picture, pooled, seeded
-
 from sightline.attribution.result import Attribution
 from sightline.runs.explain import explain
+from small import Square, close, flat, picture, pooled, seeded
 
 SIDES, SEEDS = st.integers(2, 7), st.integers(0, 10_000)
 LAW = settings(max_examples=20, deadline=None, derandomize=True)

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -251,6 +252,14 @@ def test_a_disk_that_fails_at_any_write_leaves_the_old_or_nothing(
         assert [one.name for one in tmp_path.iterdir()] in ([["out"]] if earlier else [[], ["out"]])
     assert stop > 5
     assert (place / "report.html").read_bytes() == b"new"
+
+
+def test_what_a_killed_run_left_is_removed_a_day_later(tmp_path: Path) -> None:
+    for age, name in ((90_000, ".out.11111111.half"), (10, ".out.22222222.half"), (90_000, ".other.33333333.half")):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    written(tmp_path / "out")
+    assert sorted(one.name for one in tmp_path.iterdir()) == [".other.33333333.half", ".out.22222222.half", "out"]
 
 
 def test_an_exception_in_the_middle_leaves_nothing(tmp_path: Path) -> None:

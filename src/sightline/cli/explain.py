@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sightline.cli.checks import check_files, check_masks, check_target, read_labels
 from sightline.cli.parser import Parser, between, whole
-from sightline.errors import MissingExtraError, SpecError, UsageError, unknown
+from sightline.errors import UsageError
 
 if TYPE_CHECKING:
     from sightline.attribution.result import Attribution
-    from sightline.evaluation.base import Metric
     from sightline.models.classifier import Classifier
     from sightline.pictures.style import Style
     from sightline.reports.manifest import Manifest
@@ -114,7 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     pictures = with_masks(given_pictures(arguments.pictures), arguments.mask or [])
     style = _style(arguments)
-    _check_files(arguments)
+    check_files(arguments)
     printed = sys.stdout
     with OutputFolder(Path(arguments.out)) as folder, contextlib.redirect_stdout(sys.stderr):
         # What other libraries print must not come between the records.
@@ -128,6 +127,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(manifest.records, indent=1, allow_nan=False), file=printed)
     else:
         tell(manifest, Path(arguments.out))
+        if manifest.failures:
+            print(f"failed: {len(manifest.failures)} of {len(pictures)} pictures, told above and in the report")
     return SOME_FAILED if manifest.failures else 0
 
 
@@ -153,17 +154,17 @@ def _job(
 
     methods = [METHODS.make(text) for text in arguments.method or []]
     metrics = as_metrics(arguments.metric) if arguments.metric else ()
-    _check_masks(metrics, pictures, given=bool(arguments.mask))
+    check_masks(metrics, pictures, given=bool(arguments.mask))
     if arguments.figure_kind == "occluded" and arguments.figure and not any(one.name == "occlusion" for one in methods):
         raise UsageError("--figure-kind occluded draws the method occlusion: add --method occlusion")
     classifier = load(
         arguments.model,
         weights=arguments.weights,
-        labels=_labels(arguments.labels),
+        labels=read_labels(arguments.labels),
         head=arguments.head,
         device=arguments.device,
     )
-    _check_target(arguments.target, classifier)
+    check_target(arguments.target, classifier)
     order = Order(
         methods=as_methods(methods or None, classifier, layer=arguments.layer, seed=arguments.seed),
         target=arguments.target,
@@ -204,59 +205,3 @@ def _figure(arguments: argparse.Namespace, style: Style) -> Callable[[list[Attri
         return figure_bytes(made, Path(arguments.figure).suffix.lstrip(".").lower())
 
     return draw
-
-
-def _labels(file: str | None) -> list[str] | None:
-    if file is None:
-        return None
-    try:
-        lines = Path(file).read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--labels {file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    while lines and not lines[-1].strip():
-        lines.pop()
-    if not lines:
-        raise UsageError(f"--labels {file} is empty: one class name a line was expected")
-    return [line.strip() for line in lines]
-
-
-def _check_files(arguments: argparse.Namespace) -> None:
-    """Refuse, before anything heavy, files that are not there and figures that cannot be drawn."""
-    from sightline.pictures.figures import FORMATS
-    from sightline.runs.pictures import existing_file
-
-    for word, what in ((arguments.weights, "weights"), (arguments.labels, "labels")):
-        if word is not None:
-            existing_file(word, what)
-    if arguments.figure is None:
-        given = [word for word in ("--rows", "--figure-kind") if word in arguments.words]
-        if given:
-            raise UsageError(f"{given[0]} is for a figure: add --figure FILE")
-        return
-    figure = Path(arguments.figure)
-    if figure.suffix.lstrip(".").lower() not in FORMATS:
-        raise SpecError(f"--figure {figure.name}: {unknown('format', figure.suffix.lstrip('.') or 'none', FORMATS)}")
-    if not figure.parent.is_dir() and Path(arguments.out).resolve() not in figure.resolve().parents:
-        raise UsageError(f"--figure {arguments.figure}: there is no folder {figure.parent}")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise MissingExtraError("matplotlib", "figures", "--figure")
-
-
-def _check_masks(metrics: tuple[Metric, ...], pictures: list[Given], *, given: bool) -> None:
-    """Say before the work that a metric lacks its mask, or that a mask would not be used."""
-    need = [metric.name for metric in metrics if metric.traits.needs_mask]
-    lacking = [picture.path for picture in pictures if picture.mask is None]
-    if need and lacking:
-        raise UsageError(f"{need[0]} needs to know where the object is in {lacking[0]}: give --mask FILE, white on it")
-    if given and not need:
-        raise UsageError("--mask is for metrics that need one: add --metric pointing-game or --metric relevance-mass")
-
-
-def _check_target(target: str, classifier: Classifier) -> None:
-    """Refuse an unknown class before any picture is read, where the network's classes are known."""
-    if classifier.labels:
-        import torch
-
-        from sightline.models.targets import resolve
-
-        resolve(target, torch.zeros(1, len(classifier.labels)), classifier.labels)

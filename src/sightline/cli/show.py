@@ -19,10 +19,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the records; the exit code."""
     from sightline.cli.explain import tell
     from sightline.reports.manifest import read_manifest
+    from sightline.reports.names import shown
 
     manifest = read_manifest(arguments.folder)
     if arguments.json:
         print(json.dumps(manifest.records, indent=1))
     else:
         tell(manifest, Path(arguments.folder))
+        for failure in manifest.failures:
+            print(f"failed: {shown(failure['picture'])}: {shown(failure['reason'])}")
     return 0

@@ -54,7 +54,6 @@ def run_table(manifest: Manifest) -> str:
         )
     lines = [table(["picture", "target", "method", *metrics], rows)]
     lines += [_wrapped(f"[{number}] {shown(note)}") for number, note in enumerate(notes, start=1)]
-    lines += [f"failed: {shown(failure['picture'])}: {shown(failure['reason'])}" for failure in manifest.failures]
     return "\n".join(lines)
 
 

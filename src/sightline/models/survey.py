@@ -9,7 +9,8 @@ from torch import nn
 
 from sightline.models.taps import Event
 
-_POOLS_AND_PASSAGES = ("pool", "identity", "dropout", "droppath", "flatten", "softmax")
+_POOLS = ("pool", "flatten", "softmax")
+_PASSAGES = ("identity", "dropout", "droppath")
 _TOKEN_PARTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.GELU, nn.ReLU, nn.SiLU, nn.Softmax)
 
 
@@ -58,7 +59,8 @@ def survey_of(events: list[Event], pixels: torch.Tensor) -> Survey:
     calls: dict[str, int] = {}
     for event in events:
         calls[event.name] = calls.get(event.name, 0) + 1
-    # A container that ends in a pool hands on the pool's own tensor; an Identity hands on another module's.
+    # A container that ends in a pool hands on the pool's own tensor. An Identity hands on another's, made by a module or
+    # by a function, which may be worked on in place further on: that it was the first to show it says nothing.
     maker: dict[int, Event] = {}
     for event in events:
         maker.setdefault(id(event.output), event)
@@ -69,7 +71,7 @@ def survey_of(events: list[Event], pixels: torch.Tensor) -> Survey:
             kind=type(event.module).__name__,
             shape=tuple(event.output.shape),
             calls=calls[event.name],
-            passage=_is_passage(event.module) or _is_passage(maker[id(event.output)].module),
+            passage=_is(event.module, _POOLS + _PASSAGES) or _is(maker[id(event.output)].module, _POOLS),
             part=isinstance(event.module, _TOKEN_PARTS),
         )
         for event in last.values()
@@ -79,6 +81,6 @@ def survey_of(events: list[Event], pixels: torch.Tensor) -> Survey:
     return Survey(seen, (pixels.shape[-2], pixels.shape[-1]), max(sizes, default=0), sum(sizes))
 
 
-def _is_passage(module: nn.Module) -> bool:
-    kind = type(module).__name__.lower()
-    return any(word in kind for word in _POOLS_AND_PASSAGES)
+def _is(module: nn.Module, words: tuple[str, ...]) -> bool:
+    kind = type(module).__name__.lower().replace("poolformer", "")  # a network's name, not what its blocks do
+    return any(word in kind for word in words)

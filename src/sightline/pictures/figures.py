@@ -9,6 +9,7 @@ import importlib
 import io
 import os
 import tempfile
+import textwrap
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,7 @@ Titled: TypeAlias = "tuple[str, NDArray]"
 """A title, usually the method's name, and its map `h w`."""
 
 INCHES = 2.4
+TITLE_LETTERS = 36  # of the title's size, in a line over a picture of INCHES
 """The longer side of one picture in a figure."""
 WIDEST = 6
 """Pictures side by side where nobody says how many rows."""
@@ -222,7 +224,8 @@ def _figure(
 def _show(axis: Axes, image: NDArray, title: str, bar: tuple[Scale, Style] | None = None) -> None:
     axis.imshow(image, interpolation="nearest" if max(image.shape) < 64 else "antialiased")
     if title:
-        axis.set_title(title, fontsize=9, wrap=True).set_parse_math(False)
+        # matplotlib breaks lines at the figure's edge only, not at the neighbour's title.
+        axis.set_title(textwrap.fill(title, TITLE_LETTERS), fontsize=9).set_parse_math(False)
     if bar is not None:
         scale, style = bar
         inset = axis.inset_axes((0.0, -0.1, 1.0, 0.045))

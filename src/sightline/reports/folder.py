@@ -7,9 +7,11 @@ nothing of it is touched.
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 import shutil
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +19,10 @@ from typing import Self
 from sightline.errors import UsageError
 from sightline.reports.manifest import MANIFEST, read_manifest
 from sightline.reports.names import shown
+
+HALF = ".half"
+STALE = 86_400
+"""Seconds after which a half written folder belongs to nobody."""
 
 
 class OutputFolder:
@@ -30,12 +36,13 @@ class OutputFolder:
 
     def __init__(self, place: Path) -> None:
         self.place = _checked(place)
-        self.half = self.place.parent / f".{self.place.name[:60]}.{secrets.token_hex(4)}.half"
+        self.half = self.place.parent / f".{self.place.name[:60]}.{secrets.token_hex(4)}{HALF}"
         self._bytes = 0
 
     def __enter__(self) -> Self:
         try:
             self.place.parent.mkdir(parents=True, exist_ok=True)
+            _remove_orphans(self.place)
             self.half.mkdir()
         except OSError as error:
             raise self._refused(error) from error
@@ -81,7 +88,7 @@ class OutputFolder:
 
     def write_beside(self, target: Path, content: bytes) -> None:
         """Write a file elsewhere, whole or not at all."""
-        half = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.half")
+        half = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}{HALF}")
         try:
             write_through(half, content)
             half.replace(target)
@@ -114,6 +121,13 @@ def flush_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _remove_orphans(place: Path) -> None:
+    """Remove what runs to this place left half done that were killed more than a day ago."""
+    for half in place.parent.glob(f".{glob.escape(place.name[:60])}.*{HALF}"):
+        if time.time() - half.stat().st_mtime > STALE:
+            shutil.rmtree(half, ignore_errors=True)
 
 
 def _checked(place: Path) -> Path:

@@ -1,0 +1,73 @@
+"""What `sightline explain` refuses before anything heavy begins: files that are not there, words that do not fit."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sightline.errors import MissingExtraError, SpecError, UsageError, unknown
+
+if TYPE_CHECKING:
+    from sightline.evaluation.base import Metric
+    from sightline.models.classifier import Classifier
+    from sightline.runs.pictures import Given
+
+
+def read_labels(file: str | None) -> list[str] | None:
+    """The class names of a file, one a line; none for no file."""
+    if file is None:
+        return None
+    try:
+        lines = Path(file).read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--labels {file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if not lines:
+        raise UsageError(f"--labels {file} is empty: one class name a line was expected")
+    return [line.strip() for line in lines]
+
+
+def check_files(arguments: argparse.Namespace) -> None:
+    """Refuse, before anything heavy, files that are not there and figures that cannot be drawn."""
+    from sightline.pictures.figures import FORMATS
+    from sightline.runs.pictures import existing_file
+
+    for word, what in ((arguments.weights, "weights"), (arguments.labels, "labels")):
+        if word is not None:
+            existing_file(word, what)
+    if arguments.figure is None:
+        given = [word for word in ("--rows", "--figure-kind") if word in arguments.words]
+        if given:
+            raise UsageError(f"{given[0]} is for a figure: add --figure FILE")
+        return
+    figure = Path(arguments.figure)
+    if figure.suffix.lstrip(".").lower() not in FORMATS:
+        raise SpecError(f"--figure {figure.name}: {unknown('format', figure.suffix.lstrip('.') or 'none', FORMATS)}")
+    if not figure.parent.is_dir() and Path(arguments.out).resolve() not in figure.resolve().parents:
+        raise UsageError(f"--figure {arguments.figure}: there is no folder {figure.parent}")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtraError("matplotlib", "figures", "--figure")
+
+
+def check_masks(metrics: Sequence[Metric], pictures: Sequence[Given], *, given: bool) -> None:
+    """Say before the work that a metric lacks its mask, or that a mask would not be used."""
+    need = [metric.name for metric in metrics if metric.traits.needs_mask]
+    lacking = [picture.path for picture in pictures if picture.mask is None]
+    if need and lacking:
+        raise UsageError(f"{need[0]} needs to know where the object is in {lacking[0]}: give --mask FILE, white on it")
+    if given and not need:
+        raise UsageError("--mask is for metrics that need one: add --metric pointing-game or --metric relevance-mass")
+
+
+def check_target(target: str, classifier: Classifier) -> None:
+    """Refuse an unknown class before any picture is read, where the network's classes are known."""
+    if classifier.labels:
+        import torch
+
+        from sightline.models.targets import resolve
+
+        resolve(target, torch.zeros(1, len(classifier.labels)), classifier.labels)
