@@ -8,12 +8,13 @@ DEMO_OUT ?= sightline-out/demo
 # One thread a process: the tests run side by side, and threads of torch would only wait for each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install install-dev demo test check format clean
+.PHONY: help install install-dev demo test check docs format clean
 
 help:
 	@echo "make demo      explain a built-in picture with the built-in network; prints the path of the report"
 	@echo "make test      run all tests"
 	@echo "make check     format, lint, types, import rules, and all tests"
+	@echo "make docs      make the pages and pictures that are made from the code"
 	@echo "make format    bring the code into shape"
 	@echo "make clean     remove .venv, caches and the demo's report"
 	@echo "PYTHON=python3.12 chooses the interpreter (3.11 or later)"
@@ -50,6 +51,9 @@ check: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python docs/make.py
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format src tests

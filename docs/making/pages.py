@@ -7,7 +7,6 @@ blocks (formulas, examples, tables) kept letter by letter.
 from __future__ import annotations
 
 import inspect
-import math
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -164,12 +163,7 @@ def _default(field: Field) -> str:
 
 
 def _range(field: Field) -> str:
-    limit = field.range
-    if limit is None:
-        return ""
-    if math.isinf(limit.high) or limit.high >= 1 << 20:
-        return f"{limit.low:g} or more"
-    return f"{limit.low:g} to {limit.high:g}"
+    return field.range.words() if field.range else ""
 
 
 def _names(cls: type[Named]) -> str:

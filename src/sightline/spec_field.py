@@ -112,8 +112,7 @@ def _check_range(field: Field, value: Any, owner: str) -> None:
         if field.range is None or not isinstance(number, int | float):
             continue
         if not field.range.low <= number <= field.range.high:
-            limits = f"{field.range.low:g} to {field.range.high:g}"
-            raise SpecError(f"{owner}: {field.name} must be from {limits}, got {number:g}")
+            raise SpecError(f"{owner}: {field.name} must be {field.range.words()}, got {write(number)}")
 
 
 def as_field(field: dataclasses.Field[Any], hint: Any) -> Field:

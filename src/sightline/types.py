@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 else:
     Pixels = Scores = Map = ChannelMap = Any
 
+_ENDLESS = 1e6  # a limit that only keeps memory from running out
+
 Progress: TypeAlias = Callable[[int, int], object]
 """Called with (passes done, passes expected); returning False asks to stop (`CancelledError`)."""
 
@@ -33,6 +35,14 @@ class Range:
 
     low: float
     high: float = float("inf")
+
+    def words(self) -> str:
+        """The range as a reader is told it."""
+        low, high = (f"{end:,.0f}" if abs(end) >= 1000 and end == int(end) else f"{end:g}" for end in self._ends())
+        return f"at least {low}" if self.high >= _ENDLESS else f"from {low} to {high}"
+
+    def _ends(self) -> tuple[float, float]:
+        return self.low, min(self.high, _ENDLESS)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ WRONG = [
     ("explain good.png --method", "--method: expected one argument"),
     ("explain good.png --method grad-cm", "unknown method 'grad-cm': did you mean 'grad-cam'"),
     ("explain good.png --method occlusion(widow=3)", "unknown field of occlusion 'widow': did you mean 'window'?"),
-    ("explain good.png --method occlusion(window=0)", "window must be from 1"),
+    ("explain good.png --method occlusion(window=0)", "window must be at least 1"),
     ("explain good.png --method occlusion(fill=gry)", "unknown fill 'gry': did you mean 'grey'"),
     ("explain good.png --method occlusion(", "cannot read 'occlusion('"),
     ("explain good.png --target dgo", "no class 'dgo': did you mean 'dog'"),

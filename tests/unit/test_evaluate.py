@@ -265,7 +265,7 @@ def test_what_is_of_no_use_or_cannot_be_read_is_refused() -> None:
         evaluate(model, a_map, "pointing-game", mask="nowhere.png")
     with pytest.raises(SpecError, match="did you mean 'deletion'"):
         evaluate(model, a_map, "deletoin")
-    with pytest.raises(SpecError, match="steps must be from 1"):
+    with pytest.raises(SpecError, match="steps must be at least 1"):
         evaluate(model, a_map, "deletion(steps=0)")
     with pytest.raises(UsageError, match="no metric"):
         evaluate(model, a_map, [])

@@ -39,12 +39,14 @@ class Survey:
 
     Attributes:
         seen: one entry a module.
+        pictures: how many there were in the pass.
         pixels: height and width of the input.
         forward_bytes: the largest output of one picture, in bytes: what a pass without gradients holds at a time.
         gradient_bytes: all outputs of one picture, in bytes: what a pass with gradients keeps.
     """
 
     seen: tuple[Seen, ...]
+    pictures: int
     pixels: tuple[int, int]
     forward_bytes: int
     gradient_bytes: int
@@ -78,7 +80,7 @@ def survey_of(events: list[Event], pixels: torch.Tensor) -> Survey:
     )
     leaves = {id(event.output): event.output for event in events}
     sizes = [tensor.numel() * tensor.element_size() // max(1, len(pixels)) for tensor in leaves.values()]
-    return Survey(seen, (pixels.shape[-2], pixels.shape[-1]), max(sizes, default=0), sum(sizes))
+    return Survey(seen, len(pixels), (pixels.shape[-2], pixels.shape[-1]), max(sizes, default=0), sum(sizes))
 
 
 def _is(module: nn.Module, words: tuple[str, ...]) -> bool:

@@ -100,7 +100,10 @@ def choose(clean: Clean, survey: Survey, target: Target | None) -> tuple[Event, 
     last = {event.name: event for event in clean.events}
     suited = [layer for layer in candidates(survey, clean.scores.shape[1]) if last[layer.name].output.requires_grad]
     if not suited:
-        raise LayerError("no layer of this network lies on a grid over the picture: class activation maps need one")
+        raise LayerError(
+            "no layer of this network lies on a grid over the picture, as class activation maps need: "
+            "use a gradient method or occlusion"
+        )
     if suited[0].layout != "tokens" and target is None:
         event = last[suited[0].name]
         return event, LayerView(suited[0], suited[0].grid(event.output.detach()))
