@@ -23,6 +23,8 @@ from sightline.errors import TargetError, nearest, plain_word
 from sightline.models.heads import Head, probabilities
 from sightline.types import Scores
 
+_FEW = 12  # class names in one line of an error
+
 Labels: TypeAlias = tuple[str, ...] | None
 Wanted: TypeAlias = "int | str | tuple[int | str, int | str]"
 
@@ -159,7 +161,7 @@ def _by_name(wanted: str, labels: tuple[str, ...]) -> int:
         some = " or ".join(map(str, found[:5])) + (" or …" if len(found) > 5 else "")
         raise TargetError(f"{wanted!r} names several classes: give the index, {some}")
     close = nearest(wanted, labels) or [label for label in labels if word and word in plain_word(label)][:3]
-    hint = (
-        f": did you mean {' or '.join(repr(name) for name in close)}?" if close else f": it has {len(labels)} classes"
-    )
-    raise TargetError(f"this network has no class {wanted!r}{hint}")
+    if close:
+        raise TargetError(f"this network has no class {wanted!r}: did you mean {' or '.join(map(repr, close))}?")
+    known = ", ".join(labels[:_FEW]) + (", …" if len(labels) > _FEW else "")
+    raise TargetError(f"this network has no class {wanted!r}: its {len(labels)} classes are {known}")

@@ -63,6 +63,7 @@ def load_into(
     came = _without_holder(_bare_names(dict(state)), names)
     missing = [name for name in names if name not in came and not name.endswith("num_batches_tracked")]
     extra = [name for name in came if name not in names]
+    extra.sort(key=lambda name: not name.endswith(".weight"))  # weights tell more than counters
     shapes = [
         f"{name} is {_shape(tensor)}, expected {_shape(own[names[name]])}"
         for name, tensor in came.items()

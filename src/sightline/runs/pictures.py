@@ -118,7 +118,7 @@ def existing_file(word: str, what: str) -> Path:
     if there:
         return path
     folder = path.parent
-    neighbours = [entry.name for entry in os.scandir(folder)] if folder.is_dir() else []
+    neighbours = [entry.name for entry in os.scandir(folder) if entry.is_file()] if folder.is_dir() else []
     close = [shown(str(folder / name)) for name in nearest(path.name, neighbours, most=1)]
     if close:
         raise UsageError(f"no {what} file {shown(word)!r}: did you mean {close[0]!r}?")
