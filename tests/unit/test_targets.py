@@ -52,7 +52,7 @@ def test_a_near_miss_gets_a_suggestion(text: str, hint: str) -> None:
 
 
 def test_a_far_miss_says_how_many_classes_there_are() -> None:
-    with pytest.raises(TargetError, match="it has 8 classes"):
+    with pytest.raises(TargetError, match="its 8 classes are tench"):
         class_index("qqqq", LABELS, 8)
 
 
