@@ -1,0 +1,128 @@
+"""What `explain` says beside the map: warnings that are true, labels that fit, targets of every kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import sightline
+from sightline.errors import ModelError, PictureError, TargetError, UsageError
+
+
+def network(classes: int = 4) -> nn.Module:
+    torch_state = torch.random.get_rng_state()
+    torch.manual_seed(0)
+    try:
+        return nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes)
+        )
+    finally:
+        torch.random.set_rng_state(torch_state)
+
+
+def pixels(*size: int) -> torch.Tensor:
+    return torch.rand(size or (3, 20, 24), generator=torch.Generator().manual_seed(1))
+
+
+def one(method: object = "gradient", **more: object) -> sightline.Attribution:
+    result = sightline.explain(network(), pixels(), method, **more)  # type: ignore[arg-type]
+    assert isinstance(result, sightline.Attribution)
+    return result
+
+
+def test_one_picture_and_one_method_give_one_result_and_lists_give_lists() -> None:
+    assert one().map.shape == (20, 24)
+    assert isinstance(sightline.explain(network(), pixels(), ["gradient"]), list)
+    assert isinstance(sightline.explain(network(), [pixels()], "gradient"), list)
+    several = sightline.explain(network(), pixels(2, 3, 20, 24), ["gradient", "grad-cam"], target="top2")
+    assert isinstance(several, list)
+    assert [(a.picture.name, a.method.name) for a in several] == [
+        (f"tensor {place}", method) for place in (0, 1) for _ in range(2) for method in ("gradient", "grad-cam")
+    ]
+
+
+@pytest.mark.parametrize("target", [[1, 2], torch.tensor([1, 2]), np.array([1, 2])], ids=["list", "tensor", "array"])
+def test_each_picture_may_have_its_own_target(target: object) -> None:
+    both = sightline.explain(network(), pixels(2, 3, 20, 24), "gradient", target=target)
+    assert isinstance(both, list)
+    assert [a.target.index for a in both] == [1, 2]
+
+
+def test_wrong_calls_are_refused() -> None:
+    with pytest.raises(TargetError, match="3 targets for 2 pictures"):
+        sightline.explain(network(), pixels(2, 3, 20, 24), "gradient", target=[1, 2, 3])
+    with pytest.raises(UsageError, match="no picture"):
+        sightline.explain(network(), [], "gradient")
+    with pytest.raises(UsageError, match="looks at no layer"):
+        one("gradient", layer="0")
+    with pytest.raises(UsageError, match="unknown precision 'half'"):
+        one(precision="half")
+    with pytest.raises(ModelError, match="no device 'nowhere'"):
+        one(device="nowhere")
+    with pytest.raises(UsageError, match="looks like h w c"):
+        sightline.explain(network(), np.zeros((20, 24, 3)), "gradient")
+
+
+def test_labels_must_fit_the_scores() -> None:
+    with pytest.raises(ModelError, match="gives 4 scores, but 2 class names"):
+        sightline.explain(sightline.wrap(network(), labels=["cat", "dog"]), pixels(), "gradient")
+
+
+def test_a_network_with_one_output_may_name_what_it_looks_for() -> None:
+    result = sightline.explain(sightline.wrap(network(1), labels=["dog"]), pixels(), "gradient", target="not dog")
+    assert isinstance(result, sightline.Attribution)
+    assert {prediction.label for prediction in result.predictions} == {"dog", "not dog"}
+    assert result.target.index == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: one("integrated-gradients(steps=1, rule=midpoint)"), "does not add up"),
+        (lambda: one(precision="fast"), "precision=fast"),
+        (lambda: sightline.explain(network(), pixels() * 9, "gradient"), "no preparation was declared"),
+        (lambda: sightline.explain(lambda x: x.mean((2, 3)), pixels(), "occlusion"), "read as logits"),
+        (
+            lambda: sightline.explain(network(), np.zeros((20, 24, 3), np.uint8), "gradient"),
+            "no preparation was declared",
+        ),
+    ],
+    ids=["incomplete", "fast", "range", "head", "preparation"],
+)
+def test_doubts_are_said(make: Callable[[], sightline.Attribution], words: str) -> None:
+    assert any(words in warning for warning in make().warnings)
+
+
+def test_a_plain_map_has_no_warning() -> None:
+    assert one().warnings == ()
+
+
+def test_a_network_is_quiet_no_longer_than_the_error(tmp_path: object) -> None:
+    careless = network().train()
+    with pytest.raises(PictureError, match="no such file") as error:
+        sightline.explain(careless, [pixels(), "no such file.png"], "gradient")
+    # The error, and with it its traceback, is still alive here.
+    assert error.value is not None
+    assert all(module.training for module in careless.modules())
+    assert all(parameter.requires_grad for parameter in careless.parameters())
+
+
+@pytest.mark.parametrize("name", ["map.png", "map.npy", "folder"])
+def test_a_result_is_saved_by_the_name_it_is_given(tmp_path, name: str) -> None:  # type: ignore[no-untyped-def]
+    place = one().save(tmp_path / name)
+    assert place.exists()
+    if name == "folder":
+        assert {file.name for file in place.iterdir()} == {"map.npy", "overlay.png", "attribution.json"}
+    if name == "map.npy":
+        assert np.load(place).shape == (20, 24)
+
+
+def test_methods_can_be_called_on_a_module_with_a_class_index() -> None:
+    maps = sightline.GradCam()(network(), pixels(2, 3, 20, 24), 1)
+    assert maps.values.shape == (2, 1, 20, 24)
+    with pytest.raises(TargetError, match="out of range"):
+        sightline.GradCam()(network(), pixels(2, 3, 20, 24), 9)
