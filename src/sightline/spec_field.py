@@ -90,6 +90,9 @@ def _fit_plain(option: Any, value: Any) -> Any:
 
 
 def _fit_tuple(parts: tuple[Any, ...], value: Any) -> Any:
+    if parts[-1] is Ellipsis:
+        several = isinstance(value, tuple | list) and len(value) > 0
+        return _fit_tuple(parts[:1] * len(value), value) if several else _NO
     if not isinstance(value, tuple | list) or len(value) != len(parts):
         return _NO
     fitted = tuple(_fit_one(part, item) for part, item in zip(parts, value, strict=True))
@@ -137,7 +140,7 @@ def _word_for(option: Any) -> str:
     if get_origin(option) is Literal:
         return "|".join(str(word) for word in get_args(option))
     if get_origin(option) is tuple:
-        return "(" + ", ".join(_word_for(part) for part in get_args(option)) + ")"
+        return "(" + ", ".join("…" if part is Ellipsis else _word_for(part) for part in get_args(option)) + ")"
     if option is type(None):
         return "none"
     if _is_named(option):

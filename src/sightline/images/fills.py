@@ -10,6 +10,7 @@ doi 10.23915/distill.00022, with r = high − low the range of the network's inp
     mean          the normalisation's mean colour: 0 in the network's units (grey where there is no normalisation)
     blur          the picture under a Gaussian of `sigma` pixels, mirrored at its edges
     rise-blur     the picture under RISE's own kernel: 11 pixels wide, zeros beyond the edges (for insertion curves)
+    igos-blur     the picture under I-GOS's own kernel: 51 pixels wide and nearly flat, mirrored at its edges
     uniform       every value drawn from the whole range
     gaussian      the picture plus noise of standard deviation `sigma`·r, clipped to the range
     max-distance  for every value the end of the range that is farther from it
@@ -86,10 +87,7 @@ class Blur(Fill):
 
     def make(self, pixels: torch.Tensor, values: ValueRange) -> torch.Tensor:
         values.like(pixels)
-        smooth = pixels if pixels.dtype == torch.float64 else pixels.to(torch.float32)
-        rows = _gaussian_matrix(pixels.shape[2], self.sigma).to(smooth)
-        columns = _gaussian_matrix(pixels.shape[3], self.sigma).to(smooth)
-        return (rows @ smooth @ columns.T).to(pixels.dtype)
+        return blurred(pixels, self.sigma)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +102,28 @@ class RiseBlur(Fill):
     def make(self, pixels: torch.Tensor, values: ValueRange) -> torch.Tensor:
         values.like(pixels)
         smooth = pixels if pixels.dtype == torch.float64 else pixels.to(torch.float32)
-        kernel = _gaussian_matrix(11, 5.0)[:, 5]
+        kernel = gaussian_matrix(11, 5.0)[:, 5]
         rows, columns = (_band_matrix(size, kernel).to(smooth) for size in pixels.shape[2:])
+        return (rows @ smooth @ columns.T).to(pixels.dtype)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IgosBlur(Fill):
+    """The blur that I-GOS and its followers start from: a Gaussian so wide for its kernel that it is nearly a box.
+
+    Z. Qi, S. Khorram and F. Li, "Visualizing Deep Networks by Optimizing with Integrated Gradients", AAAI 2020,
+    authors' code: a kernel 51 pixels wide with σ = 50, edges mirrored without repeating the edge (d c b | a | b c d);
+    they take 151 for pictures of 500 pixels and more, 201 from 800 on, always with σ = width − 1.
+    """
+
+    width: Annotated[int, Range(3, 1001), Doc("of the kernel in pixels; an even one is made odd")] = 51
+
+    def make(self, pixels: torch.Tensor, values: ValueRange) -> torch.Tensor:
+        values.like(pixels)
+        smooth = pixels if pixels.dtype == torch.float64 else pixels.to(torch.float32)
+        radius = self.width // 2
+        kernel = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / (2 * radius)) ** 2)
+        rows, columns = (_reflected_matrix(size, kernel / kernel.sum()).to(smooth) for size in pixels.shape[2:])
         return (rows @ smooth @ columns.T).to(pixels.dtype)
 
 
@@ -148,11 +166,20 @@ class MaxDistance(Fill):
 FILLS: Catalogue[Fill] = Catalogue(
     "fill",
     Fill,  # type: ignore[type-abstract]
-    (Grey, Black, White, Mean, Blur, RiseBlur, Uniform, Gaussian, MaxDistance),
+    (Grey, Black, White, Mean, Blur, RiseBlur, IgosBlur, Uniform, Gaussian, MaxDistance),
 )
 
 
-def _gaussian_matrix(size: int, sigma: float) -> torch.Tensor:
+def blurred(pixels: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Pictures `b c h w` under a Gaussian of `sigma` pixels, mirrored at their edges; 0 leaves them as they are."""
+    smooth = pixels if pixels.dtype == torch.float64 else pixels.to(torch.float32)
+    if sigma > 0:
+        rows, columns = (gaussian_matrix(size, sigma).to(smooth) for size in pixels.shape[2:])
+        smooth = rows @ smooth @ columns.T
+    return smooth.to(pixels.dtype)
+
+
+def gaussian_matrix(size: int, sigma: float) -> torch.Tensor:
     """The blur of one axis as a matrix `size size`: 4 σ wide, edges mirrored (d c b a | a b c d), as in SciPy.
 
     A matrix works for every size, also where the kernel is wider than the picture.
@@ -171,3 +198,12 @@ def _band_matrix(size: int, kernel: torch.Tensor) -> torch.Tensor:
     distance = torch.arange(size)[None, :] - torch.arange(size)[:, None] + len(kernel) // 2
     inside = (distance >= 0) & (distance < len(kernel))
     return torch.where(inside, kernel[distance.clamp(0, len(kernel) - 1)], 0.0)
+
+
+def _reflected_matrix(size: int, kernel: torch.Tensor) -> torch.Tensor:
+    """The filter of one axis with a kernel of odd width as a matrix `size size`: edges mirrored, not repeated."""
+    radius, period = len(kernel) // 2, max(1, 2 * (size - 1))
+    positions = (torch.arange(size)[:, None] + torch.arange(-radius, radius + 1)) % period
+    mirrored = torch.where(positions < size, positions, period - positions)
+    matrix = torch.zeros(size, size, dtype=kernel.dtype)
+    return matrix.scatter_add_(1, mirrored, kernel.expand(size, -1).contiguous())

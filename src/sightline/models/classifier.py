@@ -58,10 +58,10 @@ class Classifier:
         """What black, white and the mean colour are in the network's units."""
         return self.preparation.values() if self.preparation else ValueRange.unit()
 
-    def raw_scores(self, pixels: Pixels) -> Scores:
-        """One plain call of the function: `b c h w` → `b k` float32, as the network gives them."""
+    def raw_scores(self, pixels: Pixels, rows: int | None = None) -> Scores:
+        """One plain call of the function: `b c h w` → `b k` float32, as the network gives them; or `rows` of them."""
         given: Any = pixels.detach().cpu().numpy() if self.takes == "array" else pixels
-        return scores_of(self.function(given), len(pixels)).to(pixels.device)
+        return scores_of(self.function(given), rows or len(pixels)).to(pixels.device)
 
     def fitted(self, classes: int) -> Classifier:
         """The classifier with one name a class; a network with one output may name just what it looks for.

@@ -11,6 +11,7 @@ out on a grid over the picture:
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from sightline.errors import LayerError, nearest
 from sightline.models.survey import Seen, Survey
 
 _MOST_PREFIX_TOKENS = 16
+_ON_LAST_AXIS = ("Linear", "LayerNorm")
+_MOST_TRIMMED = 6  # cells that convolutions without padding take from a grid
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,19 @@ class Layer:
         elif self.layout == "channels-last":
             tensor = tensor.permute(0, 3, 1, 2)
         return tensor.float()
+
+    def raw(self, cells: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+        """The way back from `grid`: cells `m K h w` as the layer gives them; prefix tokens are those of `own`.
+
+        Args:
+            cells: what stands on the grid; copied, since what follows the layer may work in place.
+            own: the layer's own output, of one picture or of m.
+        """
+        cells = cells.to(own.dtype, copy=True)
+        if self.layout == "tokens":
+            prefix = own[:, : self.prefix].expand(len(cells), -1, -1)
+            return torch.cat([prefix, cells.flatten(2).transpose(1, 2)], dim=1)
+        return cells.permute(0, 2, 3, 1).contiguous() if self.layout == "channels-last" else cells
 
 
 def candidates(survey: Survey, classes: int) -> list[Layer]:
@@ -106,26 +122,51 @@ def full_name(name: str, known: Iterable[str]) -> str:
 def layer_of(seen: Seen, survey: Survey) -> Layer | None:
     """How a module's output lies over the picture, or none if it does not."""
     shape = seen.shape
+    if not shape or shape[0] != survey.pictures:  # windows of a picture, or anything else that is not a picture a row
+        return None
     if len(shape) == 4:
-        if _lies_over(shape[2:], survey.pixels):
-            return Layer(seen.name, seen.kind, "channels-first", shape[2], shape[3])
-        if _lies_over(shape[1:3], survey.pixels):
-            return Layer(seen.name, seen.kind, "channels-last", shape[1], shape[2])
+        return _layer_of_four(seen, survey)
     if len(shape) == 3:
-        for height, width in _token_grids(seen, survey):
-            prefix = shape[1] - height * width
-            if 0 <= prefix <= _MOST_PREFIX_TOKENS and height * width > 1:
-                return Layer(seen.name, seen.kind, "tokens", height, width, prefix)
+        fits = [(shape[1] - height * width, height, width) for height, width in _token_grids(seen, survey)]
+        fits = [fit for fit in fits if 0 <= fit[0] <= _MOST_PREFIX_TOKENS and fit[1] * fit[2] > 1]
+        if fits:
+            prefix, height, width = min(fits, key=lambda fit: fit[0])
+            return Layer(seen.name, seen.kind, "tokens", height, width, prefix)
     return None
 
 
-def _lies_over(grid: tuple[int, ...], pixels: tuple[int, int]) -> bool:
-    """Whether a grid has more than one cell and the picture's proportions, to a cell or two (convolutions trim)."""
+def _layer_of_four(seen: Seen, survey: Survey) -> Layer | None:
+    first, last = (seen.shape[2], seen.shape[3]), (seen.shape[1], seen.shape[2])
+    fits = [grid for grid in (first, last) if _lies_over(grid, survey.pixels)]
+    if not fits:
+        return None
+    best = fits[0]
+    if len(fits) == 2 and any(one.kind in _ON_LAST_AXIS and len(one.shape) == 4 for one in survey.seen):
+        # Both readings fit, and somewhere this network does work on the last axis.
+        best = last if seen.kind in _ON_LAST_AXIS else min(fits, key=lambda grid: _squeezed(grid, survey.pixels))
+    return Layer(seen.name, seen.kind, "channels-first" if best == first else "channels-last", *best)
+
+
+def _lies_over(grid: tuple[int, int], pixels: tuple[int, int]) -> bool:
+    """Whether one step in pixels leads to this many rows and columns, both rounded up or both rounded down.
+
+    Convolutions without padding trim the same number of cells from both.
+    """
     (height, width), (rows, columns) = grid, pixels
     if not (1 <= height <= rows and 1 <= width <= columns and height * width > 1):
         return False
-    stretch = max(rows / height, columns / width)
-    return abs(height - rows / stretch) < 3 and abs(width - columns / stretch) < 3
+    for trim in range(min(height, width, _MOST_TRIMMED) + 1):
+        tall, wide = height + trim, width + trim
+        down = max(rows / (tall + 1), columns / (wide + 1)) < min(rows / tall, columns / wide)
+        most = min(rows / (tall - 1) if tall > 1 else math.inf, columns / (wide - 1) if wide > 1 else math.inf)
+        if down or max(rows / tall, columns / wide) < most:
+            return True
+    return False
+
+
+def _squeezed(grid: tuple[int, int], pixels: tuple[int, int]) -> float:
+    """How far a grid's proportions are from the picture's; 0 where they are the same."""
+    return abs(math.log(grid[0] * pixels[1] / (grid[1] * pixels[0])))
 
 
 def _token_grids(seen: Seen, survey: Survey) -> list[tuple[int, int]]:
@@ -134,7 +175,8 @@ def _token_grids(seen: Seen, survey: Survey) -> list[tuple[int, int]]:
     for other in survey.seen:
         if other.name == seen.name:
             break
-        if len(other.shape) == 4 and _lies_over(other.shape[2:], survey.pixels):
+        convolution = "conv" in other.kind.lower() and len(other.shape) == 4 and other.shape[0] == survey.pictures
+        if convolution and _lies_over((other.shape[2], other.shape[3]), survey.pixels):
             earlier.insert(0, (other.shape[2], other.shape[3]))
     halvings = []
     if earlier:

@@ -61,8 +61,8 @@ def survey_of(events: list[Event], pixels: torch.Tensor) -> Survey:
     calls: dict[str, int] = {}
     for event in events:
         calls[event.name] = calls.get(event.name, 0) + 1
-    # A container that ends in a pool hands on the pool's own tensor. An Identity hands on another's, made by a module or
-    # by a function, which may be worked on in place further on: that it was the first to show it says nothing.
+    # A container that ends in a pool hands on the pool's own tensor. An Identity hands on another's, made by a module
+    # or by a function, and may be worked on in place further on: that it was the first to show it says nothing.
     maker: dict[int, Event] = {}
     for event in events:
         maker.setdefault(id(event.output), event)

@@ -5,7 +5,7 @@ Hooks live inside a `with` block and are gone on every way out, also when the ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +76,19 @@ def capture(network: nn.Module, names: Sequence[str]) -> Iterator[dict[str, list
         for name in found:
             undo.callback(modules[name].register_forward_hook(hook_for(name)).remove)
         yield found
+
+
+@contextmanager
+def replace(network: nn.Module, name: str, new: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
+    """The named module hands on what `new` makes of its answer; the batch may be wider from there on."""
+
+    def hook(_module: nn.Module, _given: Any, output: Any) -> Any:
+        tensor = _first_tensor(output)
+        return None if tensor is None else _with_first_tensor(output, new(tensor))
+
+    with ExitStack() as undo:
+        undo.callback(network.get_submodule(name).register_forward_hook(hook).remove)
+        yield
 
 
 def _first_tensor(output: Any) -> torch.Tensor | None:

@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 import torch
 
-from sightline.errors import TargetError, nearest, plain_word
+from sightline.errors import NotSupportedError, TargetError, nearest, plain_word
 from sightline.models.heads import Head, probabilities
 from sightline.types import Scores
 
@@ -76,8 +76,8 @@ class Target:
         """The target of a batch that holds all pictures once, then all again, `times` times."""
         return Target(self.index.repeat(times), None if self.against is None else self.against.repeat(times))
 
-    def rows(self, rows: slice) -> Target:
-        """The target of some pictures of the batch."""
+    def rows(self, rows: slice | torch.Tensor) -> Target:
+        """The target of some pictures of the batch, by place or as booleans."""
         return Target(self.index[rows], None if self.against is None else self.against[rows])
 
     @staticmethod
@@ -88,6 +88,52 @@ class Target:
         if index.is_inference():  # made in inference mode, it could not take part in a gradient
             index = index.clone()
         return scores.gather(1, index.to(scores.device)[:, None])[:, 0]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AgainstMixture(Target):
+    """A class against several others at once: score_c − Σ_j w_j score_j.
+
+    Attributes:
+        weights: `b k` float32, the w of every class; they are constants.
+    """
+
+    weights: torch.Tensor
+
+    @classmethod
+    def similar(cls, target: Target, scores: Scores, classes: int, strength: float, *, likely: bool) -> AgainstMixture:
+        """Against the classes whose scores lie nearest; for a contrast, against its other class alone.
+
+        Args:
+            target: the class of each picture.
+            scores: `b k`, of the pictures.
+            classes: how many others.
+            strength: what the weights sum to.
+            likely: whether the others are weighted by their probabilities, in place of alike.
+        """
+        index = target.index.to(scores.device)[:, None]
+        if target.against is not None:
+            others = target.against.to(scores.device)[:, None]
+        else:
+            apart = (scores - target.score(scores)[:, None]).abs().scatter(1, index, torch.inf)
+            others = apart.topk(min(classes, scores.shape[1] - 1), dim=1, largest=False).indices
+        shares = scores.gather(1, others).softmax(1) if likely else torch.ones_like(others, dtype=scores.dtype)
+        weights = torch.zeros_like(scores).scatter(1, others, strength * shares / shares.sum(1, keepdim=True))
+        return cls(target.index, weights=weights)
+
+    def score(self, scores: Scores) -> torch.Tensor:
+        return super().score(scores) - (scores * self.weights.to(scores)).sum(1)
+
+    def probability(self, scores: Scores, head: Head) -> torch.Tensor:
+        raise NotSupportedError(
+            "a class against several others has no probability: use a method that explains logits, such as grad-cam"
+        )
+
+    def tiled(self, times: int) -> Target:
+        return AgainstMixture(self.index.repeat(times), weights=self.weights.repeat(times, 1))
+
+    def rows(self, rows: slice | torch.Tensor) -> Target:
+        return AgainstMixture(self.index[rows], weights=self.weights[rows])
 
 
 def resolve(wanted: Wanted, scores: Scores, labels: Labels) -> list[Target]:

@@ -80,6 +80,26 @@ def view(runner: Runner, clean: Clean, name: str | None, target: Target | None) 
     return _checked(runner, found)
 
 
+def holds(runner: Runner, clean: Clean, name: str | None) -> bool:
+    """Whether a clean pass kept what a view of this layer needs."""
+    wanted = _module_name(module_of(runner.network), runner.given(clean.pixels), name)
+    return wanted in clean.captured or (name is None and bool(clean.events))
+
+
+def finer(runner: Runner, pixels: Pixels, name: str) -> list[str]:
+    """Of every finer grid before a layer the last layer on it, the coarsest grid first."""
+    network, given = module_of(runner.network), runner.given(pixels)
+    names = [known for known, _ in network.named_modules() if known]
+    start = named(survey(runner, given), full_name(name, names), lambda: _suggestion(runner, given))
+    order = [seen.name for seen in survey(runner, given).seen]
+    found: dict[int, str] = {}
+    for layer in candidates(survey(runner, given), 0):
+        cells = layer.height * layer.width
+        if cells > start.height * start.width and order.index(layer.name) < order.index(start.name):
+            found.setdefault(cells, layer.name)
+    return [found[cells] for cells in sorted(found)]
+
+
 def survey(runner: Runner, given: Pixels) -> Survey:
     """The survey of the network at this input size, from a pass of its own if there was none yet."""
     network = module_of(runner.network)

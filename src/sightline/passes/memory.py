@@ -11,11 +11,15 @@ from sightline.types import Pixels
 
 
 class Memory:
-    """What passes have shown of each network and input size, and which layer was chosen; forgotten with the network."""
+    """What passes have shown of each network and input size; forgotten with the network.
+
+    Which layers there are, which one was chosen, and at which the batch may become wider.
+    """
 
     def __init__(self) -> None:
         self._surveys: WeakKeyDictionary[nn.Module, dict[object, Survey]] = WeakKeyDictionary()
         self._chosen: WeakKeyDictionary[nn.Module, dict[object, str]] = WeakKeyDictionary()
+        self._widens: WeakKeyDictionary[nn.Module, dict[object, bool]] = WeakKeyDictionary()
 
     def survey(self, network: nn.Module, pixels: Pixels) -> Survey | None:
         """The survey of this network, built as it is now, at this input size."""
@@ -34,6 +38,13 @@ class Memory:
     def forget_chosen(self, network: nn.Module, pixels: Pixels) -> None:
         """Let the layer be chosen again."""
         self._chosen.get(network, {}).pop(_key(network, pixels), None)
+
+    def widens(self, network: nn.Module, pixels: Pixels, layer: str) -> bool | None:
+        """Whether the batch may become wider at this layer; None where that was not tried yet."""
+        return self._widens.get(network, {}).get((_key(network, pixels), layer))
+
+    def keep_widens(self, network: nn.Module, pixels: Pixels, layer: str, widens: bool) -> None:
+        self._widens.setdefault(network, {})[_key(network, pixels), layer] = widens
 
 
 MEMORY = Memory()

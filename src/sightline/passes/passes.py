@@ -8,25 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, Self
+from dataclasses import replace
+from typing import TypeVar
 
 import torch
-from torch import nn
 
-from sightline.models.classifier import Classifier, wrap
-from sightline.models.heads import Head, probabilities
+from sightline.models.feature_maps import FeatureMaps, Response
+from sightline.models.layers import Layer
 from sightline.models.linear_head import LinearHead, linear_head
-from sightline.models.quiet import mixes_batch_mates
+from sightline.models.rules import Rule
 from sightline.models.targets import Target
-from sightline.passes.clean import Clean, LayerView
-from sightline.passes.looking import look, module_of, survey, view
-from sightline.passes.perturbations import Perturbation
-from sightline.passes.runner import Precision, Runner
-from sightline.types import ChannelMap, Count, Pixels, Progress, Scores
+from sightline.passes.after import after
+from sightline.passes.aims import Aim, gradient_at
+from sightline.passes.clean import LayerView
+from sightline.passes.curvature import curvature
+from sightline.passes.inside import Inside, inside
+from sightline.passes.looking import finer, holds, look, module_of, survey, view
+from sightline.passes.perturbations import Perturbation, Stretch
+from sightline.passes.ruled import multipliers, ruled_gradient
+from sightline.passes.session import Session
+from sightline.passes.versions import Versions
+from sightline.types import ChannelMap, Pixels, Scores
+
+T = TypeVar("T")
 
 
-class Passes:
+class Passes(Session):
     """Runs passes through one classifier, and counts them.
 
     Args:
@@ -38,99 +45,6 @@ class Passes:
 
     A `with` block keeps the network quiet from its beginning to its end; outside of one, every question does so itself.
     """
-
-    def __init__(
-        self,
-        classifier: Classifier | nn.Module | Callable[..., Any],
-        *,
-        precision: Precision = "float32",
-        device: str | torch.device | None = None,
-        memory: int | None = None,
-        progress: Progress | None = None,
-    ) -> None:
-        self._runner = Runner(wrap(classifier), precision, device, memory)
-        self._runner.progress = progress
-        self._shared: Clean | None = None
-
-    def __enter__(self) -> Self:
-        self._runner.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._runner.__exit__(kind, error, trace)
-
-    @contextmanager
-    def shared(self, pixels: Pixels, *, gradients: bool = False, layers: Sequence[str | None] = ()) -> Iterator[Scores]:
-        """One clean pass over `pixels`, kept for every question about them inside the block.
-
-        Args:
-            pixels: `b c h w`.
-            gradients: whether gradients at the pixels will be asked for.
-            layers: the layers that will be asked for; None for the one that suits best.
-
-        Yields:
-            the scores, `b k`.
-        """
-        with self:
-            before, self._shared = self._shared, self._clean(pixels, gradients, layers)
-            try:
-                yield self._shared.scores
-            finally:
-                self._shared = before
-
-    def _clean(self, pixels: Pixels, gradients: bool, layers: Sequence[str | None]) -> Clean:
-        if len(pixels) > 1 and mixes_batch_mates(self.network):
-            return Clean(pixels=pixels, scores=self.scores(pixels))  # only the scores can be shared
-        with self._runner.working():
-            return look(self._runner, pixels, gradients=gradients, layers=layers)
-
-    # ---- what is known -----------------------------------------------------------------------------------------
-
-    @property
-    def classifier(self) -> Classifier:
-        """What is asked."""
-        return self._runner.classifier
-
-    @property
-    def network(self) -> nn.Module | None:
-        """The module, where the classifier is one."""
-        return self._runner.network
-
-    @property
-    def device(self) -> torch.device:
-        """Where passes run."""
-        return self._runner.device
-
-    @property
-    def precision(self) -> Precision:
-        """`float32` or `fast`."""
-        return self._runner.precision
-
-    @property
-    def count(self) -> Count:
-        """Passes so far; a batch of n pictures counts as n."""
-        return self._runner.count
-
-    @property
-    def head(self) -> Head:
-        """What the scores mean; known after the first pass."""
-        return self._runner.head
-
-    def probability(self, scores: Scores, target: Target) -> torch.Tensor:
-        """The probability of the target for each row of scores, `b`."""
-        return target.probability(scores, self.head)
-
-    def probabilities(self, scores: Scores) -> torch.Tensor:
-        """The probability of every class, `b k`."""
-        return probabilities(scores, self.head)
-
-    def pictures_at_once(self, pixels: Pixels, *, gradients: bool) -> int:
-        """How many pictures like these go through the network in one batch."""
-        return self._runner.at_once(pixels, gradients=gradients)
-
-    # ---- the questions -----------------------------------------------------------------------------------------
 
     def scores(self, pixels: Pixels) -> Scores:
         """Scores of pictures: `b c h w` → `b k`. Costs b forward passes; none for shared pixels."""
@@ -148,8 +62,20 @@ class Passes:
 
         return torch.cat(self._runner.batched(len(perturbation), given, ask, gradients=False, each=len(pixels)))
 
-    def gradients(self, pixels: Pixels, target: Target) -> ChannelMap:
-        """∂score/∂pixels: `b c h w` → `b c h w` float32. Costs b backward passes, and b forward if not shared."""
+    def gradients(self, pixels: Pixels, target: Target, rule: Rule | None = None) -> ChannelMap:
+        """∂score/∂pixels: `b c h w` → `b c h w` float32. Costs b backward passes, and b forward if not shared.
+
+        By a rule that changes how gradients pass a ReLU (`sightline.models.rules`), a forward pass is always run.
+        """
+        if rule is not None:
+            return torch.cat(
+                self._runner.batched(
+                    len(pixels),
+                    pixels,
+                    lambda rows: ruled_gradient(self._runner, pixels[rows], target.rows(rows), rule),
+                    gradients=True,
+                )
+            )
         shared = self._of(pixels)
         if shared is not None and shared.leaf is not None:
             with self._runner.working():
@@ -158,23 +84,66 @@ class Passes:
                 return self._runner.reached(gradient).float()
 
         def ask(rows: slice) -> ChannelMap:
-            return self._runner.gradient(pixels[rows], target.rows(rows))
+            return self._runner.gradient(pixels[rows], target.rows(rows))[1]
 
         return torch.cat(self._runner.batched(len(pixels), pixels, ask, gradients=True))
 
+    def multipliers(self, pixels: Pixels, reference: Pixels, target: Target) -> tuple[ChannelMap, torch.Tensor]:
+        """DeepLIFT's multipliers `b c h w` float32 and the differences of scores `b`, both against a reference.
+
+        Costs 2·b forward and backward passes: a picture and its reference run side by side.
+        """
+
+        def ask(rows: slice) -> tuple[ChannelMap, torch.Tensor]:
+            return multipliers(self._runner, pixels[rows], reference[rows], target.rows(rows))
+
+        found = self._runner.batched(len(pixels), pixels, ask, gradients=True, each=2)
+        factors, differences = zip(*found, strict=True)
+        return torch.cat(factors), torch.cat(differences)
+
     def mean_gradients(self, pixels: Pixels, path: Perturbation, weights: torch.Tensor, target: Target) -> ChannelMap:
         """Σ_j w_j ∂score/∂(version j): `b c h w` → `b c h w` float32. Costs n·b forward and backward passes."""
-        given = self._runner.given(pixels)
-        total = torch.zeros(given.shape, dtype=torch.float32, device=self.device)
+        total = torch.zeros(pixels.shape, dtype=torch.float32, device=self.device)
 
-        def ask(rows: slice) -> None:
-            batch = path.make(given, rows)
-            gradient = self._runner.gradient(batch, target.tiled(len(batch) // len(pixels)))
-            weight = weights[rows].to(gradient)[:, None, None, None, None]
-            total.add_((gradient.unflatten(0, (-1, len(pixels))) * weight).sum(0))
+        def add(found: Stretch) -> None:
+            weight = weights[found.rows].to(total)[:, None, None, None, None]
+            total.add_((found.gradients * weight).sum(0))
 
-        self._runner.batched(len(path), given, ask, gradients=True, each=len(pixels))
+        self.along(pixels, path, target, add)
         return total
+
+    def along(self, pixels: Pixels, path: Perturbation, target: Target, see: Callable[[Stretch], None]) -> None:
+        """Scores and ∂score/∂(version) of n versions of each picture, a stretch at a time, in order.
+
+        Nothing is kept: `see` takes from each stretch what its sum needs. Costs n·b forward and backward passes.
+        """
+        given = self._runner.given(pixels)
+
+        def ask(rows: slice) -> Stretch:
+            versions = path.make(given, rows)
+            scores, gradients = self._runner.gradient(versions, target.tiled(len(versions) // len(pixels)))
+            return Stretch(rows, *(part.unflatten(0, (-1, len(pixels))) for part in (versions, scores, gradients)))
+
+        # What is seen cannot be unseen: a stretch is only run again where memory ran out before it was shown.
+        self._runner.batched(len(path), given, lambda rows: see(ask(rows)), gradients=True, each=len(pixels))
+
+    def at(
+        self, pixels: Pixels, leaf: torch.Tensor, describe: Callable[[torch.Tensor], Perturbation], aim: Aim
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The aim over the versions that are made from a leaf, such as a mask, and its gradient at the leaf.
+
+        Costs n·b forward and backward passes.
+
+        Args:
+            pixels: `b c h w`.
+            leaf: `b …`, what the versions are made from.
+            describe: from the leaf to n versions of each picture; asked anew for each part that is run at once.
+            aim: what is summed over the versions.
+
+        Returns:
+            the aim of each picture, `b`, and ∂aim/∂leaf, float32 of the leaf's shape.
+        """
+        return gradient_at(self._runner, pixels, leaf, describe, aim)
 
     def layer(self, pixels: Pixels, name: str | None, target: Target | None) -> LayerView:
         """A layer's activations and ∂score/∂activations; the backward pass goes from the score to the layer only.
@@ -188,7 +157,7 @@ class Passes:
             LayerError: no such layer, or none that can be explained at.
         """
         shared = self._of(pixels)
-        if shared is not None and (shared.captured or shared.events):
+        if shared is not None and holds(self._runner, shared, name):
             with self._runner.working():
                 return view(self._runner, shared, name, target)
 
@@ -198,12 +167,77 @@ class Passes:
 
         return LayerView.join(self._runner.batched(len(pixels), pixels, ask, gradients=True))
 
+    def after(self, pixels: Pixels, view: LayerView, versions: Versions) -> Scores:
+        """Scores of n versions of a layer's activations: `b c h w` and their view → `n b k`.
+
+        The prefix tokens of a transformer stay as they are. Counts as n·b forward passes, though the pictures are run
+        to the layer only once for each part; the first question at a layer makes a trial of five passes.
+
+        Raises:
+            NotSupportedError: the layer's activations cannot be exchanged.
+        """
+        given, found = self._runner.given(pixels), []
+        for place, clean in enumerate(view.activations):
+            one = given[place : place + 1]
+
+            def ask(rows: slice, one: Pixels = one, clean: torch.Tensor = clean) -> Scores:
+                return after(self._runner, one, view.layer, clean, versions.make(clean, rows))
+
+            found.append(torch.cat(self._runner.batched(len(versions), one, ask, gradients=False)))
+        return torch.stack(found, 1)
+
+    def inside(self, pixels: Pixels, names: Sequence[str], target: Target, read: Callable[[Inside], T]) -> list[T]:
+        """What `read` makes of the gradients at the pixels and at many modules' outputs, a part of the batch at a time.
+
+        The gradients are gone after it: no more are held than memory allows. Costs b forward and backward passes.
+
+        Raises:
+            LayerError: the classifier is a function.
+        """
+        run = self._runner
+        return run.batched(
+            len(pixels), pixels, lambda rows: read(inside(run, pixels[rows], names, target.rows(rows))), gradients=True
+        )
+
+    def curvature(self, pixels: Pixels, layer: Layer, target: Target) -> tuple[torch.Tensor, torch.Tensor]:
+        """g = ∂score/∂A and the product of the Hessian ∂²score/∂A² with A at a layer, `b K h w` float32 each.
+
+        Costs b forward and 2·b backward passes.
+
+        Raises:
+            NotSupportedError: an operation behind the layer can be differentiated only once.
+        """
+
+        def ask(rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
+            return curvature(self._runner, pixels[rows], layer, target.rows(rows))
+
+        each = self._runner.batched(len(pixels), pixels, ask, gradients=True)
+        return torch.cat([first for first, _ in each]), torch.cat([second for _, second in each])
+
+    def finer_layers(self, pixels: Pixels, name: str) -> list[str]:
+        """Of every finer grid before a layer the last layer on it, the coarsest grid first; mostly without a pass.
+
+        Raises:
+            LayerError: no such layer.
+        """
+        with self._runner.working():
+            return finer(self._runner, pixels, name)
+
+    @contextmanager
+    def feature_maps(self, layer: Layer, response: Response) -> Iterator[Passes]:
+        """Passes whose scores are the responses of a layer's feature maps, one a channel, counted with these."""
+        run = self._runner
+        maps = FeatureMaps(module_of(self.network), layer, response)
+        classifier = replace(run.classifier, function=maps, labels=None, head="softmax")
+        other = Passes(classifier, precision=run.precision, memory=run.memory, progress=run.progress)
+        try:
+            with self, other:
+                yield other
+        finally:
+            run.count = run.count + other.count
+
     def linear_head(self, pixels: Pixels) -> LinearHead | None:
         """The last linear layer of the network, one row of weights a class, if there is one."""
         with self._runner.working():
             head = linear_head(module_of(self.network), survey(self._runner, self._runner.given(pixels)))
         return None if head is None else head.two_sided(self.head)
-
-    def _of(self, pixels: Pixels) -> Clean | None:
-        """The shared clean pass, if it was over these very pixels."""
-        return self._shared if self._shared is not None and self._shared.pixels is pixels else None

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
+from sightline.images.fills import blurred
+from sightline.passes.masks import MaskSource
 from sightline.types import Pixels
 
 
@@ -23,6 +25,23 @@ class Perturbation(ABC):
     @abstractmethod
     def make(self, pixels: Pixels, rows: slice) -> Pixels:
         """Some versions of all pictures: `(m b) c h w`, version by version, within a version picture by picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """What passes over neighbouring versions gave.
+
+    Attributes:
+        rows: which versions.
+        versions: `m b c h w`, the pictures that were asked about.
+        scores: `m b`, of the target.
+        gradients: `m b c h w` float32, ∂score/∂version.
+    """
+
+    rows: slice
+    versions: Pixels
+    scores: torch.Tensor
+    gradients: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +90,23 @@ class Path(Perturbation):
 
 
 @dataclass(frozen=True, eq=False)
+class Blurs(Perturbation):
+    """The picture more and less blurred.
+
+    Attributes:
+        sigmas: standard deviation of the Gaussian of each version, in pixels.
+    """
+
+    sigmas: tuple[float, ...]
+
+    def __len__(self) -> int:
+        return len(self.sigmas)
+
+    def make(self, pixels: Pixels, rows: slice) -> Pixels:
+        return torch.cat([blurred(pixels, sigma) for sigma in self.sigmas[rows]])
+
+
+@dataclass(frozen=True, eq=False)
 class Ranked(Perturbation):
     """Pixels exchanged in an order, more of them in every version: how deletion and insertion ask.
 
@@ -91,3 +127,23 @@ class Ranked(Perturbation):
         counts = self.counts[rows].to(self.rank.device)[:, None, None, None, None]
         exchanged = self.rank[None, :, None] < counts
         return torch.where(exchanged, self.other[None], pixels[None]).flatten(0, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Masks(Perturbation):
+    """Pictures seen through masks: pixels · m + fill · (1 − m).
+
+    Attributes:
+        source: the masks, made when a batch is run.
+        fill: `b c h w`, what is shown where a mask is 0.
+    """
+
+    source: MaskSource
+    fill: Pixels
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def make(self, pixels: Pixels, rows: slice) -> Pixels:
+        masks = self.source.make(rows).to(pixels)
+        return (self.fill + masks * (pixels - self.fill)).flatten(0, 1)

@@ -76,8 +76,12 @@ class Runner:
         """The module, where the classifier is one."""
         return self.classifier.network
 
-    def run(self, pixels: Pixels) -> Scores:
+    def run(self, pixels: Pixels, rows: int | None = None) -> Scores:
         """One call: `b c h w` → `b k` float32, one column a class; with a graph where the caller enabled gradients.
+
+        Args:
+            pixels: given to the network.
+            rows: how many rows of scores there are, where the batch becomes wider on its way. Each counts as a pass.
 
         Raises:
             ModelError: the network cannot take these pixels.
@@ -85,8 +89,8 @@ class Runner:
         """
         with self._autocast():
             # The network gets its own copy: one that works in place must not write into our pixels.
-            raw = self._ask(pixels.to(self._dtype(), copy=True))
-        self.counted(forward=len(pixels))
+            raw = self._ask(pixels.to(self._dtype(), copy=True), rows)
+        self.counted(forward=rows or len(pixels))
         finite(raw, "score")
         if self.head == "auto":
             self.head = tell_head(raw, traced=raw.requires_grad)
@@ -103,21 +107,25 @@ class Runner:
             given = self.given(batch)
             return self.run(given.detach().requires_grad_() if tell else given).detach()
 
-    def gradient(self, batch: Pixels, target: Target) -> ChannelMap:
-        """∂score/∂pixels of a batch, `b c h w` float32.
+    def gradient(
+        self, batch: Pixels, target: Target, value: Callable[[Scores, Target], torch.Tensor] | None = None
+    ) -> tuple[torch.Tensor, ChannelMap]:
+        """The score, `b`, and ∂score/∂pixels of a batch, `b c h w` float32; or another `value` of the scores.
 
         Raises:
             NotSupportedError: autograd does not reach the pixels.
             NonFiniteError: a score or a gradient is NaN or infinite.
         """
         if len(batch) > 1 and mixes_batch_mates(self.network):
-            return torch.cat([self.gradient(one, target.rows(slice(i, i + 1))) for i, one in enumerate(batch.split(1))])
+            each = [self.gradient(one, target.rows(slice(i, i + 1)), value) for i, one in enumerate(batch.split(1))]
+            return torch.cat([score for score, _ in each]), torch.cat([gradient for _, gradient in each])
         with self.working(), torch.enable_grad():
             leaf = self.given(batch).detach().requires_grad_()
-            total = target.score(self.run(leaf)).sum()
-            gradient = torch.autograd.grad(total, leaf, allow_unused=True)[0] if total.requires_grad else None
+            scores = self.run(leaf)
+            score = target.score(scores) if value is None else value(scores, target)
+            gradient = torch.autograd.grad(score.sum(), leaf, allow_unused=True)[0] if score.requires_grad else None
             self.counted(backward=len(batch))
-        return self.reached(gradient).float()
+        return score.detach(), self.reached(gradient).float()
 
     def reached(self, gradient: torch.Tensor | None) -> torch.Tensor:
         """A gradient of the score, checked.
@@ -179,9 +187,9 @@ class Runner:
         """Add to the count."""
         self.count = self.count + Count(forward, backward)
 
-    def _ask(self, pixels: Pixels) -> Scores:
+    def _ask(self, pixels: Pixels, rows: int | None) -> Scores:
         try:
-            return self.classifier.raw_scores(pixels)
+            return self.classifier.raw_scores(pixels, rows)
         except torch.cuda.OutOfMemoryError:
             raise
         except (RuntimeError, ValueError, TypeError, IndexError) as error:

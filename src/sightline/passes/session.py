@@ -1,0 +1,127 @@
+"""A session with one classifier: what is known of it, and the one clean pass that all questions share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from sightline.models.classifier import Classifier, wrap
+from sightline.models.heads import Head, probabilities
+from sightline.models.quiet import mixes_batch_mates
+from sightline.models.targets import Target
+from sightline.passes.clean import Clean
+from sightline.passes.looking import look
+from sightline.passes.runner import Precision, Runner
+from sightline.types import Count, Pixels, Progress, Scores
+
+
+class Session:
+    """Keeps one classifier quiet while it is asked, and counts what the answers cost.
+
+    Args:
+        classifier: what is asked; a module or function is wrapped.
+        precision: `float32`, or `fast`: forward and backward in bfloat16, sums in float32.
+        device: where to run; by default where the network is. A network that is elsewhere is copied, not moved.
+        memory: bytes for activations; by default 1 GiB on a CPU, half of the free memory on a GPU.
+        progress: called with (passes done, passes expected) of the question at hand; False cancels.
+
+    A `with` block keeps the network quiet from its beginning to its end; outside of one, every question does so itself.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier | nn.Module | Callable[..., Any],
+        *,
+        precision: Precision = "float32",
+        device: str | torch.device | None = None,
+        memory: int | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self._runner = Runner(wrap(classifier), precision, device, memory)
+        self._runner.progress = progress
+        self._shared: Clean | None = None
+
+    def __enter__(self) -> Self:
+        self._runner.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._runner.__exit__(kind, error, trace)
+
+    @contextmanager
+    def shared(self, pixels: Pixels, *, gradients: bool = False, layers: Sequence[str | None] = ()) -> Iterator[Scores]:
+        """One clean pass over `pixels`, kept for every question about them inside the block.
+
+        Args:
+            pixels: `b c h w`.
+            gradients: whether gradients at the pixels will be asked for.
+            layers: the layers that will be asked for; None for the one that suits best.
+
+        Yields:
+            the scores, `b k`.
+        """
+        with self:
+            before, self._shared = self._shared, self._clean(pixels, gradients, layers)
+            try:
+                yield self._shared.scores
+            finally:
+                self._shared = before
+
+    def _clean(self, pixels: Pixels, gradients: bool, layers: Sequence[str | None]) -> Clean:
+        if len(pixels) > 1 and mixes_batch_mates(self.network):
+            return Clean(pixels=pixels, scores=self._runner.scores(pixels))  # only these can be shared
+        with self._runner.working():
+            return look(self._runner, pixels, gradients=gradients, layers=layers)
+
+    @property
+    def classifier(self) -> Classifier:
+        """What is asked."""
+        return self._runner.classifier
+
+    @property
+    def network(self) -> nn.Module | None:
+        """The module, where the classifier is one."""
+        return self._runner.network
+
+    @property
+    def device(self) -> torch.device:
+        """Where passes run."""
+        return self._runner.device
+
+    @property
+    def precision(self) -> Precision:
+        """`float32` or `fast`."""
+        return self._runner.precision
+
+    @property
+    def count(self) -> Count:
+        """Passes so far; a batch of n pictures counts as n."""
+        return self._runner.count
+
+    @property
+    def head(self) -> Head:
+        """What the scores mean; known after the first pass."""
+        return self._runner.head
+
+    def probability(self, scores: Scores, target: Target) -> torch.Tensor:
+        """The probability of the target for each row of scores, `b`."""
+        return target.probability(scores, self.head)
+
+    def probabilities(self, scores: Scores) -> torch.Tensor:
+        """The probability of every class, `b k`."""
+        return probabilities(scores, self.head)
+
+    def pictures_at_once(self, pixels: Pixels, *, gradients: bool) -> int:
+        """How many pictures like these go through the network in one batch."""
+        return self._runner.at_once(pixels, gradients=gradients)
+
+    def _of(self, pixels: Pixels) -> Clean | None:
+        """The shared clean pass, if it was over these very pixels."""
+        return self._shared if self._shared is not None and self._shared.pixels is pixels else None
