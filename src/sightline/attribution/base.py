@@ -46,6 +46,8 @@ class Traits:
         complete: whether the map sums to a difference of scores.
         deterministic: whether the map does not depend on a seed.
         class_sensitive: whether another target gives another map.
+        finds: whether the peak of the map lies on what speaks most for the class.
+        linear: whether the map of k·score is k times the map; asked of the gradient and activation families only.
     """
 
     family: str
@@ -56,6 +58,8 @@ class Traits:
     complete: bool = False
     deterministic: bool = True
     class_sensitive: bool = True
+    finds: bool = True
+    linear: bool = True
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -101,7 +101,10 @@ def _add_output(parser: Parser) -> None:
         "--figure", metavar="FILE", help="also a figure for a paper: .png, .pdf or .svg (needs matplotlib)"
     )
     draw.add_argument(
-        "--figure-kind", default="methods", choices=("methods", "panels", "occluded"), help="(default: methods)"
+        "--figure-kind",
+        default="methods",
+        choices=("methods", "panels", "occluded", "zeiler-fergus"),
+        help="(default: methods)",
     )
     draw.add_argument("--rows", type=whole(1), metavar="N", help="rows of the figure")
 
@@ -155,8 +158,9 @@ def _job(
     methods = [METHODS.make(text) for text in arguments.method or []]
     metrics = as_metrics(arguments.metric) if arguments.metric else ()
     check_masks(metrics, pictures, given=bool(arguments.mask))
-    if arguments.figure_kind == "occluded" and arguments.figure and not any(one.name == "occlusion" for one in methods):
-        raise UsageError("--figure-kind occluded draws the method occlusion: add --method occlusion")
+    drawn = {"occluded": "occlusion", "zeiler-fergus": "zeiler-fergus"}.get(arguments.figure_kind)
+    if drawn and arguments.figure and not any(one.name == drawn for one in methods):
+        raise UsageError(f"--figure-kind {arguments.figure_kind} draws the method {drawn}: add --method {drawn}")
     classifier = load(
         arguments.model,
         weights=arguments.weights,

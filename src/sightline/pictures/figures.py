@@ -61,10 +61,10 @@ def panels(
     drawn = heat(values if seen is None else np.where(seen, values, 0), style, scale)
     if seen is not None:
         drawn = composite(drawn, unseen_layer(seen))
-    figure, axes = _figure(1, 3, under.shape, title)
-    _show(axes[0], under, "picture")
-    _show(axes[1], drawn, "map", (scale, style))
-    _show(axes[2], overlay(under, values, style, scale, seen), "overlay", (scale, style))
+    figure, axes = empty(1, 3, under.shape, title)
+    show(axes[0], under, "picture")
+    show(axes[1], drawn, "map", (scale, style))
+    show(axes[2], overlay(under, values, style, scale, seen), "overlay", (scale, style))
     return figure
 
 
@@ -90,13 +90,13 @@ def method_grid(
     rows = -(-cells // columns)
     masks = list(seen) or [None] * len(pictures)
     scales = shared_scales([maps for _, maps in pictures], style, masks)
-    figure, axes = _figure(rows * len(pictures), columns, as_picture(pictures[0][0]).shape, title)
+    figure, axes = empty(rows * len(pictures), columns, as_picture(pictures[0][0]).shape, title)
     for index, (picture, maps) in enumerate(pictures):
         under = as_picture(picture)
         mine = axes[index * rows * columns :]
-        _show(mine[0], under, "picture")
+        show(mine[0], under, "picture")
         for axis, (name, values), scale in zip(mine[1:], maps, scales[index], strict=False):
-            _show(axis, overlay(under, values, style, scale, masks[index]), name, (scale, style))
+            show(axis, overlay(under, values, style, scale, masks[index]), name, (scale, style))
     return figure
 
 
@@ -136,10 +136,10 @@ def occluded_grid(
     rows = min(checked_rows(rows) or round(len(occluded) ** 0.5), len(occluded))
     columns = -(-len(occluded) // rows)
     cells = [_small(as_picture(picture)) for picture in occluded]
-    figure, axes = _figure(-(-len(cells) // columns), columns, cells[0].shape, title, INCHES * 0.55)
+    figure, axes = empty(-(-len(cells) // columns), columns, cells[0].shape, title, INCHES * 0.55)
     table = style.table(Scale(0.0, 1.0)) / 255
     for axis, cell, chance in zip(axes, cells, chances, strict=False):
-        _show(axis, cell, "")
+        show(axis, cell, "")
         bar = axis.inset_axes((0.0, -0.09, 1.0, 0.06))
         bar.barh([0], [chance], color=table[round(255 * chance * 0.9)], height=1)
         bar.set(xlim=(0, 1), ylim=(-0.5, 0.5), xticks=[], yticks=[])
@@ -202,7 +202,7 @@ def _matplotlib(name: str) -> Any:
         raise MissingExtraError("matplotlib", "figures", "drawing a figure") from None
 
 
-def _figure(
+def empty(
     rows: int, columns: int, shape: tuple[int, ...], title: str, inches: float = INCHES
 ) -> tuple[Figure, list[Axes]]:
     """A figure and its empty axes, row by row, sized for pictures of this shape."""
@@ -221,7 +221,8 @@ def _figure(
     return figure, axes
 
 
-def _show(axis: Axes, image: NDArray, title: str, bar: tuple[Scale, Style] | None = None) -> None:
+def show(axis: Axes, image: NDArray, title: str, bar: tuple[Scale, Style] | None = None) -> None:
+    """An image in its axes, with its title and, where a scale is given, its colour bar."""
     axis.imshow(image, interpolation="nearest" if max(image.shape) < 64 else "antialiased")
     if title:
         # matplotlib breaks lines at the figure's edge only, not at the neighbour's title.

@@ -9,17 +9,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sightline.attribution.base import Method
+from sightline.attribution.combined.zeiler_fergus import ZeilerFergus
 from sightline.attribution.perturbation.occlusion import Occlusion
 from sightline.attribution.result import Attribution
 from sightline.errors import SpecError, UsageError, unknown
 from sightline.images.values import ValueRange
 from sightline.pictures import figures
 from sightline.pictures.style import PLAIN, Style
+from sightline.pictures.zeiler_fergus import Study, zeiler_fergus_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Kind: TypeAlias = Literal["methods", "panels", "occluded"]
+Kind: TypeAlias = Literal["methods", "panels", "occluded", "zeiler-fergus"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -36,7 +39,8 @@ def figure(
         attributions: one result or several.
         kind: `methods`, each picture with its overlays beside it (for several results); `panels`, original, map and
             overlay (for one result, the default there); `occluded`, the picture under every window of an occlusion,
-            each with the probability that is left (for one result of `occlusion`).
+            each with the probability that is left (for one result of `occlusion`); `zeiler-fergus`, what hiding each
+            part does to a feature map, the class and the winner (for one result of the method `zeiler-fergus`).
         style: colours, sign, outliers, transparency.
         rows: of a grid; for `methods`, rows for each picture.
 
@@ -53,7 +57,9 @@ def figure(
     if kind == "methods":
         return _methods(given, style, rows)
     if kind == "occluded":
-        return _occluded(_first_occlusion(given), style, rows)
+        return _occluded(_only(given, Occlusion), style, rows)
+    if kind == "zeiler-fergus":
+        return zeiler_fergus_figure(_study(_only(given, ZeilerFergus)), style=style)
     if len(given) > 1:
         raise UsageError(f"panels show one result, and {len(given)} came: use kind='methods', or give one")
     one = given[0]
@@ -84,13 +90,37 @@ def _seen(one: Attribution) -> NDArray[np.bool_] | None:
     return None if one.seen.all() else one.seen
 
 
-def _first_occlusion(given: Sequence[Attribution]) -> Attribution:
-    found = [one for one in given if isinstance(one.method, Occlusion)]
+def _only(given: Sequence[Attribution], kind: type[Method]) -> Attribution:
+    """The one result of a method."""
+    found = [one for one in given if isinstance(one.method, kind)]
     if not found:
-        raise UsageError("the occluded pictures come from the method occlusion, and none of the results is of it")
+        raise UsageError(f"this figure draws a result of the method {kind.name}, and none of the results is of it")
     if len(found) > 1:
-        raise UsageError(f"the occluded pictures of one result are shown, and {len(found)} of occlusion came: give one")
+        raise UsageError(f"this figure draws one result of {kind.name}, and {len(found)} came: give one")
     return found[0]
+
+
+def _study(one: Attribution) -> Study:
+    names = {known.index: known.label for known in one.predictions} | {one.target.index: one.target.label}
+    labels = one.arrays["labels"]
+    winners = [names.get(int(index), f"class {int(index)}") for index in labels.ravel()]
+    return Study(
+        picture=_as_seen(one),
+        activity=one.arrays["activity"],
+        clean_activity=float(one.arrays["clean_activity"]),
+        projection=one.arrays["projection"].transpose(1, 2, 0),
+        probabilities=one.arrays["probabilities"],
+        clean_probability=one.target.probability,
+        names=np.array(winners).reshape(labels.shape),
+        label=one.target.label,
+        feature_map=f"feature map {int(one.arrays['feature_map'])} of {one.layer}",
+    )
+
+
+def _as_seen(one: Attribution) -> NDArray[np.uint8]:
+    """The picture in the frame of the network's input, uint8 `h w 3`."""
+    parts = [one.frame.from_picture(one.picture.rgb[..., c].astype(np.float32)) for c in range(3)]
+    return np.rint(np.stack(parts, -1).clip(0, 255)).astype(np.uint8)
 
 
 def _occluded(one: Attribution, style: Style, rows: int | None) -> Figure:

@@ -82,15 +82,15 @@ def _warnings(
     if error is not None and difference is not None and abs(error) > _INCOMPLETE * abs(difference):
         found.append(
             f"the map does not add up: its sum is off by {error:+.4g} of a difference of scores of {difference:.4g} "
-            f"({abs(error) / max(abs(difference), 1e-30):.1%}): give it more steps"
+            f"({abs(error) / max(abs(difference), 1e-30):.1%}): give it more steps or samples"
         )
     saturates = getattr(about.method, "score", None) in ("drop", "complement")
     if saturates and target.probability > _SATURATED and np.ptp(values) < _BARELY_MOVED:
         found.append("the probability is so near to 1 that hiding parts may not move it: try score=logit")
     if about.passes.precision == "fast" and about.method.traits.needs is Needs.GRADIENTS:
         found.append(
-            "made with precision=fast: gradients at the pixels keep their outline in bfloat16, but not their order pixel "
-            "by pixel: use float32 before relying on single pixels"
+            "made with precision=fast: gradients at the pixels keep their outline in bfloat16, but not their order, "
+            "pixel by pixel: use float32 before relying on single pixels"
         )
     return tuple(dict.fromkeys(found))
 

@@ -64,15 +64,22 @@ def failing_forward(leaf: nn.Module, error: type[BaseException] = InjectedError)
     return lambda: delattr(leaf, "forward")
 
 
-def failing_backward(leaf: nn.Module) -> Callable[[], None]:
-    """The module's gradient raises; what is returned mends it."""
-    original = leaf.forward
+def failing_backward(leaf: nn.Module) -> tuple[Callable[[], None], list[bool]]:
+    """The module's gradient raises; what is returned mends it, and holds something once it has raised."""
+    original, exploded = leaf.forward, list[bool]()
+
+    def explode(_gradient: torch.Tensor) -> None:
+        exploded.append(True)
+        raise InjectedError("in backward")
 
     def forward(*args: Any, **kwargs: Any) -> Any:
-        return _Bomb.apply(original(*args, **kwargs))
+        output = original(*args, **kwargs)
+        if output.requires_grad:
+            output.register_hook(explode)  # an operation of its own would be refused by methods that read the graph
+        return output
 
     leaf.forward = forward
-    return lambda: delattr(leaf, "forward")
+    return (lambda: delattr(leaf, "forward")), exploded
 
 
 def stall(leaf: nn.Module, seconds: float) -> None:
@@ -113,13 +120,3 @@ def leaves(network: nn.Module, pixels: torch.Tensor) -> list[nn.Module]:
 
 def _raise(*_args: Any, **_kwargs: Any) -> Any:
     raise InjectedError("on the way out")
-
-
-class _Bomb(torch.autograd.Function):
-    @staticmethod
-    def forward(_ctx: Any, x: torch.Tensor) -> torch.Tensor:
-        return x.clone()
-
-    @staticmethod
-    def backward(_ctx: Any, *_gradients: Any) -> Any:
-        raise InjectedError("in backward")

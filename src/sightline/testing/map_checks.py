@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import nn
 
+from sightline.attribution.base import Method
 from sightline.errors import LayerError, TargetError
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
@@ -28,7 +29,8 @@ def m1_twin(case: Case) -> None:
         return
     pixels = case.specimen.pixels()
     places: list[str | None] = [None] if case.specimen.alike or not has_field(case.method, "layer") else []
-    if has_field(case.method, "layer"):
+    # What joins several layers chooses the others itself, which a twin may have elsewhere.
+    if has_field(case.method, "layer") and (case.specimen.alike or not has_field(case.method, "layers")):
         places += case.specimen.layers
     for layer in places:
         own = _or_refusal(case, case.specimen.build(), pixels, layer)
@@ -46,6 +48,8 @@ def m5_layers(case: Case) -> None:
     for layer in case.specimen.wrong_layers:
         network, pixels = case.specimen.build(), case.specimen.pixels()
         names = {name for name, _ in network.named_modules() if name}
+        if not case.method.traits.class_sensitive and not isinstance(_or_refusal(case, network, pixels, layer), str):
+            continue  # what does not look at the class may be asked about a grid that no longer reaches the score
         with left_as_found(network, pixels, f"after layer {layer!r}"):
             said = refusal(LayerError, partial(case.results, network, pixels, layer=layer), f"layer {layer!r}")
         hold(any(f"'{name}'" in str(said) for name in names - {layer}), f"no way out is named: {said}")
@@ -96,7 +100,7 @@ def p1_counted(case: Case) -> None:
     """The passes that the result tells of are those that were run."""
     asked: list[int] = []
     network = case.specimen.build()
-    count_calls(network, asked)
+    count_calls(_last_linear(network), asked)  # one row of scores a pass: a batch may widen inside the network
     for words in ("first call", "second call"):
         asked.clear()
         told = case.results(network, case.specimen.pixels())[0].passes
@@ -105,6 +109,8 @@ def p1_counted(case: Case) -> None:
 
 def n1_flat(case: Case) -> None:
     """Where nothing speaks for any class, the map is flat and the result says so."""
+    if not case.method.traits.class_sensitive:
+        return  # it shows what a layer sees, whatever the scores make of it
     network = case.specimen.build()
     scale_head(network, 0.0)
     result = case.results(network, case.specimen.pixels(), target=0)[0]
@@ -150,15 +156,19 @@ def c1_complete(case: Case) -> None:
 
 def scale_head(network: nn.Module, factor: float) -> None:
     """Multiply the weights of the last linear layer, and its bias unless the factor is zero."""
-    linear = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+    linear = _last_linear(network)
     with torch.no_grad():
         linear.weight.mul_(factor)
         if factor:
             linear.bias.mul_(factor)
 
 
+def _last_linear(network: nn.Module) -> nn.Linear:
+    return [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+
+
 def count_calls(network: nn.Module, asked: list[int]) -> None:
-    """Note the number of pictures of every call of a network."""
+    """Note the number of pictures of every call of a network, or of a part of it."""
     original = network.forward
 
     def forward(pixels: torch.Tensor) -> Any:
@@ -188,4 +198,4 @@ def _linear(method: Named) -> bool:
     nested = [value for value in inner if isinstance(value, Named) and hasattr(value, "traits")]
     traits = inspect.getattr_static(type(method), "traits", None)
     own = getattr(traits, "family", None) in ("gradient", "activation") or bool(nested)
-    return own and all(_linear(value) for value in nested)
+    return own and cast(Method, method).traits.linear and all(_linear(value) for value in nested)

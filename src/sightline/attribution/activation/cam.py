@@ -61,6 +61,7 @@ def _follow(scores: Scores, head: LinearHead, activations: torch.Tensor, precisi
 
 
 def _rows(head: LinearHead, target: Target) -> torch.Tensor:
-    """The weights of each picture's class, `b K`; for a contrast, the difference of two."""
-    rows = head.weight[target.index.to(head.weight.device)]
-    return rows if target.against is None else rows - head.weight[target.against.to(head.weight.device)]
+    """The weights of what is explained, `b K`: those of a class, for a contrast the difference of two."""
+    features = head.weight.T
+    each = [target.rows(slice(place, place + 1)).tiled(len(features)) for place in range(len(target))]
+    return torch.stack([one.score(features) for one in each])

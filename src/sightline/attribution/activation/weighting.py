@@ -31,11 +31,29 @@ class Weighting(Method):
     def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
         """The map at the layer, `b h w`, from its activations and gradients `b K h w`."""
 
+    def look(self, passes: Passes, pixels: Pixels, target: Target | None) -> LayerView:
+        """The layer that is named, the network's own, or the one that suits best."""
+        return passes.layer(pixels, self.layer if self.layer is not None else passes.classifier.layer, target)
+
+    def cautions(self, view: LayerView) -> tuple[str, ...]:
+        """What the user must know of the map because of what this layer is like."""
+        return ()
+
     def wants(self) -> Wants:
         return Wants(layers=(self.layer,))
 
     @final
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
-        wanted = self.layer if self.layer is not None else passes.classifier.layer
-        view = passes.layer(pixels, wanted, target if self.reads_gradients else None)
-        return Maps(values=self.weigh(view, passes, pixels, target)[:, None], layer=view.layer.name)
+        view = self.look(passes, pixels, target if self.reads_gradients else None)
+        values = self.weigh(view, passes, pixels, target)[:, None]
+        return Maps(values=values, layer=view.layer.name, warnings=self.cautions(view))
+
+
+def where_negative(method: str, view: LayerView) -> tuple[str, ...]:
+    """The caution of a formula that is derived for activations that are not negative."""
+    if not (view.activations < 0).any():
+        return ()
+    return (
+        f"{method} is derived for activations that are not negative, and those of layer {view.layer.name!r} are of "
+        "both signs: its weights may be unstable there; those of hires-cam and layer-cam are not",
+    )

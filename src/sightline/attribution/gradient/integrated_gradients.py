@@ -14,18 +14,21 @@ draw.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, cast
+from functools import partial
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.gradient.completeness import complete, drawn
+from sightline.attribution.gradient.walks import Walk
 from sightline.images.fills import Black, Fill
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
 from sightline.passes.perturbations import Path
-from sightline.spec import has_field, with_fields
 from sightline.types import Doc, Pixels, Range
 
 Rule = Literal["gauss-legendre", "midpoint"]
@@ -62,20 +65,15 @@ class IntegratedGradients(Method):
         reference = torch.zeros(len(pixels), device=passes.device)
         given = pixels.to(passes.device)
         for draw in range(self.draws):
-            start = self._baseline(draw).make(given, passes.classifier.values)
+            start = drawn(self.baseline, draw).make(given, passes.classifier.values)
             gradient = passes.mean_gradients(given, Path(start, points), weights, target)
             total += (given - start).float() * gradient / self.draws
             reference += target.score(passes.scores(start)) / self.draws
-        return self._with_error(total, target.score(passes.scores(pixels)) - reference)
+        return complete(total, target.score(passes.scores(pixels)) - reference)
 
-    def _baseline(self, draw: int) -> Fill:
-        """The baseline of one draw: random ones differ from draw to draw."""
-        if not has_field(self.baseline, "seed"):
-            return self.baseline
-        return with_fields(self.baseline, seed=cast(Any, self.baseline).seed + draw)
-
-    @staticmethod
-    def _with_error(values: torch.Tensor, difference: torch.Tensor) -> Maps:
-        error = values.double().sum((1, 2, 3)) - difference.double()
-        numbers = {"completeness_error": error.float(), "score_difference": difference}
-        return Maps(values=values, numbers=numbers)
+    def walks(self, passes: Passes, pixels: Pixels, target: Target) -> Iterator[Walk]:
+        """The straight ways, in steps of equal length, one a draw."""
+        points = torch.linspace(0, 1, self.steps + 1)
+        for draw in range(self.draws):
+            start = drawn(self.baseline, draw).make(pixels, passes.classifier.values)
+            yield partial(passes.along, pixels, Path(start, points), target)

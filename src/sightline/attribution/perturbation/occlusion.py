@@ -6,9 +6,11 @@
     map(pixel)    = mean of the values of the windows that cover it
 
 Zeiler, Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014, section 4.2. The last window of a
-row or column is cut off at the border. The same passes tell which class wins under every window: the *label map*, in
-the result's arrays as `labels` (with `probabilities` and `boxes`: top, left, bottom, right). Guarantees: with windows
-of one pixel and `score=logit`, a linear network gets its own weights times (x − fill). Costs one forward pass a window.
+row or column is cut off at the border. With `edge`, windows fade as under a Gaussian of so many pixels (as MONAI's
+do), and the mean is weighted by how much a window hides the pixel. The same passes tell which class wins under every
+window: the *label map*, in the result's arrays as `labels` (with `probabilities` and `boxes`: top, left, bottom,
+right). Guarantees: with windows of one pixel and `score=logit`, a linear network gets its own weights times (x −
+fill). Costs one forward pass a window.
 
     sightline.explain(model, "dog.jpg", "occlusion(window=75, stride=75, fill=grey, score=complement)")
 """
@@ -21,13 +23,14 @@ from typing import Annotated, Literal
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.perturbation.soft_windows import SoftWindows
 from sightline.errors import NotSupportedError
 from sightline.images.fills import Fill, Grey
 from sightline.images.regions import sliding_windows, spread
 from sightline.models.heads import gives_probabilities
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
-from sightline.passes.perturbations import Windows
+from sightline.passes.perturbations import Masks, Windows
 from sightline.types import Doc, Pixels, Range, Scores
 
 
@@ -40,6 +43,9 @@ class Occlusion(Method):
     ] = 32
     stride: Annotated[int | tuple[int, int], Range(1, 1 << 20), Doc("step of the window, in pixels")] = 16
     fill: Annotated[Fill, Doc("what hides")] = Grey()
+    edge: Annotated[
+        float, Range(0, 1 << 20), Doc("standard deviation of the windows' soft edge, in pixels; 0: hard")
+    ] = 0.0
     score: Annotated[
         Literal["drop", "complement", "logit"], Doc("drop of the probability, 1 − p, or drop of the logit")
     ] = "drop"
@@ -58,12 +64,13 @@ class Occlusion(Method):
         clean = passes.scores(pixels)
         self._check_head(passes)
         fill = self.fill.make(given, passes.classifier.values)
-        hidden = passes.perturbed(given, Windows(windows.boxes, fill))
+        soft = SoftWindows(windows.boxes, (height, width), self.edge) if self.edge else None
+        hidden = passes.perturbed(given, Masks(soft, fill) if soft else Windows(windows.boxes, fill))
         values = self._values(passes, clean, hidden, target)
         grid = (windows.rows, windows.columns)
         probability = torch.stack([passes.probability(scores, target) for scores in hidden])
         return Maps(
-            values=spread(values, windows.boxes, height, width)[:, None],
+            values=(soft.spread(values) if soft else spread(values, windows.boxes, height, width))[:, None],
             arrays={
                 "labels": hidden.argmax(2).T.unflatten(1, grid),
                 "probabilities": probability.T.unflatten(1, grid),

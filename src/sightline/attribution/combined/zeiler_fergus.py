@@ -1,0 +1,85 @@
+"""Zeiler and Fergus' study of one picture: what hiding each part does to the class, to the winner and to a feature map.
+
+    occlusion map         p(x) − p(x with the window hidden), the map of this result
+    probabilities         p(x with the window hidden)                                     figure 7(d)
+    labels                the class that wins with the window hidden                      figure 7(e)
+    activity              Σ of the strongest feature map's positive activations, hidden   figure 7(b)
+    projection            that feature map's largest activation through the deconvnet     figure 7(c)
+
+Zeiler, Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014, sections 2.1 and 4.2. The strongest
+feature map is the one with the largest total activity in the picture as it is. All but the map are in the result's
+arrays (with `boxes`: top, left, bottom, right; `clean_activity`, `feature_map`), and drawn as one figure by
+`sightline.figure(result, kind="zeiler-fergus")`. The deconvnet wants ReLUs; other networks are refused by name. Costs
+two forward passes a window, and two more forward and one backward pass.
+
+    sightline.explain(model, "dog.jpg", "zeiler-fergus(window=48, stride=16, layer=layer4)")
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+
+from sightline.attribution.base import Maps, Method, Needs, Traits, Wants
+from sightline.attribution.perturbation.occlusion import Occlusion
+from sightline.images.fills import Fill, Grey
+from sightline.models.targets import Target
+from sightline.passes.clean import LayerView
+from sightline.passes.passes import Passes
+from sightline.passes.perturbations import Windows
+from sightline.types import Doc, Pixels, Range
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZeilerFergus(Method):
+    """What hiding each part of the picture does to the class, to the winner and to the strongest feature map."""
+
+    window: Annotated[
+        int | tuple[int, int], Range(1, 1 << 20), Doc("height and width of what is hidden, in pixels")
+    ] = 48
+    stride: Annotated[int | tuple[int, int], Range(1, 1 << 20), Doc("step of the window, in pixels")] = 16
+    fill: Annotated[Fill, Doc("what hides")] = Grey()
+    layer: Annotated[str | None, Doc("where the feature maps are; chosen and reported when left out")] = None
+
+    traits = Traits(
+        family="combined",
+        needs=Needs.LAYER,
+        cost="2 F a window + 2 F + 1 B",
+        paper="Zeiler, Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014",
+        linear=False,
+    )
+
+    def wants(self) -> Wants:
+        return Wants(layers=(self.layer,))
+
+    def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
+        view = passes.layer(pixels, self.layer if self.layer is not None else passes.classifier.layer, None)
+        clean = view.activations.clamp(min=0).sum((2, 3))
+        strongest = clean.argmax(1)
+        # First what may be refused, then what takes long.
+        projection = self._projection(passes, pixels, view, strongest)
+        hidden = Occlusion(window=self.window, stride=self.stride, fill=self.fill).attribute(passes, pixels, target)
+        grid = hidden.arrays["labels"].shape[1:]
+        windows = Windows(hidden.arrays["boxes"][0], self.fill.make(pixels, passes.classifier.values))
+        with passes.feature_maps(view.layer, "total") as units:
+            activity = units.perturbed(pixels, windows).gather(2, strongest.expand(len(windows), -1)[..., None])[..., 0]
+        return Maps(
+            values=hidden.values,
+            layer=view.layer.name,
+            arrays={
+                **hidden.arrays,
+                "activity": activity.T.unflatten(1, grid),
+                "clean_activity": clean.gather(1, strongest[:, None])[:, 0],
+                "feature_map": strongest,
+                "projection": projection,
+            },
+        )
+
+    @staticmethod
+    def _projection(passes: Passes, pixels: Pixels, view: LayerView, strongest: torch.Tensor) -> torch.Tensor:
+        """`b c h w`: all other activations set to zero, and what is left run backwards."""
+        peak = view.activations.flatten(2).amax(2).gather(1, strongest[:, None])
+        with passes.feature_maps(view.layer, "peak") as units:
+            return peak[..., None, None] * units.gradients(pixels, Target(strongest), rule="deconvnet")

@@ -1,0 +1,130 @@
+"""What I-GOS, iGOS+ and iGOS++ share: masks moved along gradients that are integrated over the way from no mask.
+
+    direction = Σ_terms ± 1/S Σ_s ∂p(blend with (s/S)·M)/∂M + ∇g(M),   g = sparsity · mean|1 − M| + smoothness · TV(M)
+    M ← clip(M − α · direction)
+
+p is the probability of the target. A method states its terms and its g.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal
+
+import torch
+
+from sightline.attribution.base import Maps, Method
+from sightline.attribution.mask.operators import enlarged, grid_of
+from sightline.attribution.mask.steps import STEP, LineSearch, Momentum
+from sightline.images.fills import Fill, IgosBlur
+from sightline.models.targets import Target
+from sightline.passes.aims import Aim
+from sightline.passes.blends import Blends, Term
+from sightline.passes.passes import Passes
+from sightline.types import Doc, Pixels, Range
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Question:
+    """One step of a batch whose masks are sought: the pictures, and the noise of this step."""
+
+    passes: Passes
+    pixels: Pixels
+    target: Target
+    other: Pixels
+    noise: torch.Tensor | None = None
+    seed: int = 0
+
+    def of(self, which: torch.Tensor) -> Question:
+        """The question about some pictures, given as booleans `b`."""
+        return replace(
+            self,
+            pixels=self.pixels[which],
+            target=self.target.rows(which.cpu()),
+            other=self.other[which],
+            noise=None if self.noise is None else self.noise[which],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathDescent(Method):
+    """Masks moved along integrated gradients."""
+
+    iterations: Annotated[int, Range(1, 10_000), Doc("steps of the mask")] = 15
+    points: Annotated[int, Range(1, 1000), Doc("points on the way from no mask, for each gradient")] = 20
+    size: Annotated[int, Range(2, 4096), Doc("cells of the mask on each side")] = 28
+    sparsity: Annotated[float, Range(0), Doc("weight of what is hidden")] = 1.0
+    smoothness: Annotated[float, Range(0), Doc("weight of the mask's roughness")] = 20.0
+    noise: Annotated[
+        float, Range(0, 10), Doc("standard deviation of the noise, in parts of the picture's own standard deviation")
+    ] = 0.2
+    optimiser: Annotated[Literal["line-search", "momentum"], Doc("how far each step goes")] = "line-search"
+    judge: Annotated[
+        Literal["path", "mask"], Doc("what the line search lowers: the mean over the way, or the loss at the mask")
+    ] = "mask"
+    step: Annotated[float, STEP, Doc("longest step of the line search")] = 1000.0
+    rate: Annotated[float, STEP, Doc("of the momentum")] = 2.0
+    fill: Annotated[Fill, Doc("what a hidden part shows")] = IgosBlur()
+    seed: Annotated[int, Range(0, 2**63 - 1), Doc("of the noise")] = 0
+
+    terms: ClassVar[tuple[tuple[Term, float], ...]]
+    """The blends whose probability is summed, each with its weight."""
+    masks: ClassVar[int] = 1
+    """How many masks are sought for each picture; their product is the result."""
+
+    @abstractmethod
+    def regulariser(self, mask: torch.Tensor, pixels: Pixels) -> torch.Tensor:
+        """g of each picture, `b`, for the result mask `b 1 h w`."""
+
+    def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
+        given = pixels.to(passes.device)
+        other = self.fill.make(given, passes.classifier.values)
+        noise = self.noise * given.float().flatten(1).std(1, correction=0) if self.noise else None
+        masks = torch.ones(len(given), self.masks, *grid_of(given, self.size), device=passes.device)
+        search, momentum, curve = LineSearch(self.step), Momentum(self.rate), []
+        for done in range(self.iterations):
+            seed = self.seed * 1_000_003 + done * self.points
+            asked = Question(passes=passes, pixels=given, target=target, other=other, noise=noise, seed=seed)
+            direction, loss = self._direction(asked, masks)
+            if self.optimiser == "momentum":
+                masks = momentum(masks, direction)
+            else:
+                loss = loss if self.judge == "path" else self._loss(asked, masks)
+                masks = search(masks, direction, loss, lambda some, which: self._loss(asked.of(which), some))  # noqa: B023
+            curve.append(loss)
+        mask = masks.prod(1, keepdim=True)
+        return Maps(values=enlarged(1 - mask, given), arrays={"mask": mask[:, 0], "curve": torch.stack(curve, dim=1)})
+
+    def _direction(self, asked: Question, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The integrated gradient of the terms plus that of g, and the loss over the way, `b`."""
+        aim = Aim(asked.target, self._weights(self.points), asked.passes.probability)
+        loss, gradient = asked.passes.at(asked.pixels, masks, lambda leaf: self._blends(asked, leaf, self.points), aim)
+        with torch.enable_grad():
+            leaf = masks.clone().requires_grad_()
+            rough = self.regulariser(leaf.prod(1, keepdim=True), asked.pixels.float())
+            (own,) = torch.autograd.grad(rough.sum(), leaf)
+        return gradient + own, loss + rough.detach()
+
+    def _loss(self, asked: Question, masks: torch.Tensor) -> torch.Tensor:
+        """What the line search judges by, `b`: the mean over the way with its noise, or its end without."""
+        points = self.points if self.judge == "path" else 1
+        scores = asked.passes.perturbed(asked.pixels, self._blends(asked, masks, points, self.judge == "path"))
+        each = torch.stack([asked.passes.probability(found, asked.target) for found in scores])
+        network = self._weights(points).to(each) @ each
+        return network + self.regulariser(masks.prod(1, keepdim=True), asked.pixels.float())
+
+    def _weights(self, points: int) -> torch.Tensor:
+        return torch.tensor([weight / points for _, weight in self.terms for _ in range(points)])
+
+    def _blends(self, asked: Question, masks: torch.Tensor, points: int, noisy: bool = True) -> Blends:
+        shown = enlarged(masks, asked.pixels)
+        together = shown if self.masks == 1 else torch.cat([shown, shown.prod(1, keepdim=True)], dim=1)
+        return Blends(
+            masks=together.to(asked.other.dtype),
+            other=asked.other,
+            terms=tuple(term for term, _ in self.terms),
+            points=tuple((point + 1) / points for point in range(points)),
+            noise=asked.noise if noisy else None,
+            seed=asked.seed,
+        )
