@@ -11,19 +11,84 @@ from sightline.testing import ContractError, Specimen, check_classifier, check_m
 
 CHEAP = {
     "occlusion": ("occlusion(window=6, stride=5)", "occlusion(window=(8, 6), stride=6, fill=blur, score=logit)"),
+    "feature-ablation": (
+        "feature-ablation(regions=grid(rows=4, columns=4))",
+        "feature-ablation(regions=slic(segments=12), score=probability)",
+    ),
+    "shapley-sampling": ("shapley-sampling(regions=grid(rows=4, columns=4), samples=2)",),
+    "kernel-shap": ("kernel-shap(regions=grid(rows=4, columns=4), samples=34)",),
+    "partition-shap": ("partition-shap(evaluations=60)",),
+    "lime": ("lime(regions=grid(rows=6, columns=6), samples=90)",),
+    "rise": ("rise(cells=4, samples=60, normalise=covered)",),
+    "sobol": ("sobol(regions=grid(rows=4, columns=4), samples=4)",),
+    "hsic": ("hsic(regions=grid(rows=4, columns=4), samples=50)",),
+    "meaningful-perturbation": ("meaningful-perturbation(iterations=4, size=8, soft=1)",),
+    "extremal-perturbation": ("extremal-perturbation(iterations=6, rate=1, step=3, sigma=3, constraint=30)",),
+    "i-gos": ("i-gos(iterations=2, points=2, size=8)",),
+    "igos-plus": ("igos-plus(iterations=2, points=2, size=8)",),
+    "igos-plus-plus": ("igos-plus-plus(iterations=2, points=2, size=8)",),
     "gradient": ("gradient", "gradient(channels=largest)"),
     "integrated-gradients": ("integrated-gradients(steps=4)",),
+    # Black and strongly blurred pictures are almost the same everywhere: there rounding alone chooses what max-pooling
+    # picks and what batch statistics blow up, so that ways which start at one are no function of the picture.
+    "expected-gradients": ("expected-gradients(samples=4)", "expected-gradients(samples=3, noise=0.1)"),
+    "blur-ig": ("blur-ig(steps=5, largest=4)",),
+    "guided-ig": ("guided-ig(steps=4, baseline=uniform)",),
+    "idgi": (
+        "idgi(of=integrated-gradients(steps=4, baseline=uniform))",
+        "idgi(of=guided-ig(steps=3, baseline=uniform))",
+    ),
+    "smooth-grad-squared": ("smooth-grad-squared(samples=3)",),
+    "var-grad": ("var-grad(samples=3)", "var-grad(of=input-times-gradient, samples=2)"),
+    "xrai": ("xrai(steps=2)",),
     "smooth-grad": ("smooth-grad(samples=3)", "smooth-grad(of=grad-cam, samples=2)"),
+    "score-cam": ("score-cam", "score-cam(score=probability, weight=change, order=normalise-first, channels=3)"),
+    "ss-cam": ("ss-cam(samples=2, sigma=0.3)",),
+    "is-cam": ("is-cam(steps=2)",),
+    "group-cam": ("group-cam(groups=3, fill=black)",),
+    "opti-cam": ("opti-cam(steps=3)",),
+    "smooth-grad-cam-plus-plus": ("smooth-grad-cam-plus-plus(samples=3)",),
+    "zeiler-fergus": ("zeiler-fergus(window=8, stride=8)",),
 }
 """Fields that make a method cheap; a method that is not named is run as it is."""
 
 SPECS = [spec for name in METHODS for spec in CHEAP.get(name, (name,))]
+NOT_RELU = {
+    "forward only", "depthwise silu", "class token", "register tokens", "mean of tokens", "channels last",
+    "softmax head",
+}  # fmt: skip
 REFUSED = {
+    "meaningful-perturbation": {"forward only"},
+    "extremal-perturbation": {"forward only"},
+    "i-gos": {"forward only"},
+    "igos-plus": {"forward only"},
+    "igos-plus-plus": {"forward only"},
     "gradient": {"forward only"},
     "grad-cam": {"forward only"},
     "occlusion": set(),
+    "feature-ablation": set(),
+    "shapley-sampling": set(),
+    "kernel-shap": set(),
+    "partition-shap": set(),
+    "lime": set(),
+    "rise": set(),
+    "sobol": set(),
+    "hsic": set(),
     "integrated-gradients": {"forward only"},
     "smooth-grad": {"forward only"},
+    "input-times-gradient": {"forward only"},
+    "expected-gradients": {"forward only"},
+    "blur-ig": {"forward only"},
+    "guided-ig": {"forward only"},
+    "idgi": {"forward only"},
+    "smooth-grad-squared": {"forward only"},
+    "var-grad": {"forward only"},
+    "full-grad": {"forward only"},
+    "xrai": {"forward only"},
+    "guided-backpropagation": NOT_RELU | {"sigmoid head"},
+    "deconvnet": NOT_RELU | {"sigmoid head", "batch statistics"},
+    "deep-lift": NOT_RELU - {"depthwise silu"} | {"batch statistics"},
+    "guided-grad-cam": NOT_RELU | {"sigmoid head"},
     "cam": {
         "forward only", "shared relu", "class token", "register tokens", "channels last",
         "sigmoid head", "softmax head",
@@ -46,7 +111,8 @@ def test_method_keeps_the_contract(spec: str, specimen: Specimen) -> None:
 def test_method_finds_known_evidence(spec: str) -> None:
     report = check_method(spec, (), calls=1)
     assert len(report.cells) == 9
-    assert not report.refused
+    # Its network takes a root, which rules for ReLUs are not defined for.
+    assert {cell.statement for cell in report.cells if cell.verdict == "refused"} <= {"N5-gradients"}, report
 
 
 @pytest.mark.parametrize("spec", [spec for spec in SPECS if "fill=blur" not in spec])

@@ -1,0 +1,258 @@
+"""Layers: the one that suits, in networks of every make; names; what is refused, and what is offered instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from sightline.errors import LayerError
+from sightline.models.layers import full_name
+from sightline.models.targets import Target
+from sightline.passes.clean import LayerView
+from sightline.passes.passes import Passes
+from sightline.testing.networks import Residual, Tokens, networks, seeded
+
+torchvision = pytest.importorskip("torchvision").models
+timm = pytest.importorskip("timm")
+transformers = pytest.importorskip("transformers")
+
+
+def look(network: nn.Module, size: tuple[int, int], name: str | None = None) -> LayerView:
+    pixels = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    with Passes(network) as passes:
+        return passes.layer(pixels, name, Target.of(1))
+
+
+def made(build: Callable[[], nn.Module]) -> nn.Module:
+    """A network with random weights from a seed; a head that begins at zero is given some."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = build()
+        for parameter in network.parameters():
+            if parameter.ndim == 2 and not parameter.any():
+                nn.init.normal_(parameter, std=0.02)
+    return network
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "layer", "grid"),
+    [
+        ("resnet18", (96, 128), "layer4", (3, 4)),
+        ("resnet50", (64, 96), "layer4", (2, 3)),
+        ("vgg16", (64, 96), "features.29", (4, 6)),
+        ("alexnet", (96, 128), "features.11", (5, 7)),
+        ("densenet121", (64, 96), "features", (2, 3)),
+        ("mobilenet_v2", (64, 96), "features", (2, 3)),
+        ("squeezenet1_1", (64, 96), "features", (3, 5)),
+        ("efficientnet_b0", (64, 96), "features", (2, 3)),
+        ("convnext_tiny", (64, 96), "features", (2, 3)),
+        ("swin_t", (64, 96), "permute", (2, 3)),
+        ("inception_v3", (128, 160), "Mixed_7c", (2, 3)),
+        ("googlenet", (64, 96), "inception5b", (2, 3)),
+        ("shufflenet_v2_x0_5", (64, 96), "conv5", (2, 3)),
+        ("regnet_y_400mf", (64, 96), "trunk_output", (2, 3)),
+        ("vit_b_16", (224, 224), "encoder.layers.encoder_layer_11.ln_1", (14, 14)),
+    ],
+)
+def test_torchvision(name: str, size: tuple[int, int], layer: str, grid: tuple[int, int]) -> None:
+    extra = {"init_weights": False} if name in ("inception_v3", "googlenet") else {}
+    view = look(made(lambda: getattr(torchvision, name)(**extra)), size)
+    assert (view.layer.name, view.layer.height, view.layer.width) == (layer, *grid)
+    assert view.activations.shape[2:] == view.gradients.shape[2:] == grid
+    assert view.gradients.any()
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "extra", "layer", "grid", "prefix"),
+    [
+        ("vit_tiny_patch16_224", (64, 96), {"img_size": (64, 96)}, "blocks.11.norm1", (4, 6), 1),
+        ("deit_tiny_distilled_patch16_224", (64, 96), {"img_size": (64, 96)}, "blocks.11.norm1", (4, 6), 2),
+        (
+            "vit_small_patch14_reg4_dinov2",
+            (56, 84),
+            {"img_size": (56, 84), "num_classes": 5},
+            "blocks.11.norm1",
+            (4, 6),
+            5,
+        ),
+        ("vit_little_patch16_reg1_gap_256", (64, 96), {"img_size": (64, 96)}, "blocks", (4, 6), 1),
+        ("swin_tiny_patch4_window7_224", (112, 224), {"img_size": (112, 224)}, "norm", (4, 7), 0),
+        ("xcit_nano_12_p16_224", (64, 96), {}, "cls_attn_blocks.1.norm1", (4, 6), 1),
+        ("twins_svt_small", (64, 96), {"img_size": (64, 96)}, "norm", (2, 3), 0),
+        ("pit_ti_224", (224, 224), {}, "transformers.2.blocks.3.norm1", (7, 7), 1),
+        ("regnetx_002", (64, 96), {}, "s4", (2, 3), 0),
+        ("efficientnet_lite0", (64, 96), {}, "bn2", (2, 3), 0),
+        ("repvgg_a0", (64, 96), {}, "stages", (2, 3), 0),
+        ("ghostnet_100", (64, 96), {}, "blocks", (2, 3), 0),
+        ("poolformer_s12", (64, 96), {}, "stages", (2, 3), 0),
+        ("convnext_atto", (64, 96), {}, "stages", (2, 3), 0),
+        ("mobilevit_xxs", (64, 96), {}, "final_conv", (2, 3), 0),
+        ("mixer_s32_224", (224, 224), {}, "norm", (7, 7), 0),
+    ],
+)
+def test_timm(
+    name: str, size: tuple[int, int], extra: dict[str, Any], layer: str, grid: tuple[int, int], prefix: int
+) -> None:
+    view = look(made(lambda: timm.create_model(name, pretrained=False, **extra)), size)
+    assert (view.layer.name, view.layer.height, view.layer.width, view.layer.prefix) == (layer, *grid, prefix)
+
+
+TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+SWIN = {"embed_dim": 12, "depths": [1, 1, 2], "num_heads": [1, 2, 2], "window_size": 2, "image_size": (32, 64)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "size", "layer", "grid", "prefix"),
+    [
+        ("ViT", {**TINY, "image_size": (32, 48), "patch_size": 8}, (32, 48), "layernorm_before", (4, 6), 1),
+        ("DeiT", {**TINY, "image_size": (32, 48), "patch_size": 8}, (32, 48), "layernorm_before", (4, 6), 2),
+        ("Swin", {**SWIN, "patch_size": 4}, (32, 64), "swin.layernorm", (2, 4), 0),
+        ("Swinv2", {**SWIN, "patch_size": 4}, (32, 64), "swinv2.layernorm", (2, 4), 0),
+        ("ConvNext", {"hidden_sizes": [8, 8, 16, 16], "depths": [1, 1, 1, 1]}, (64, 96), "stages.3", (2, 3), 0),
+        ("ResNet", {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1]}, (64, 96), "stages.1", (8, 12), 0),
+    ],
+)
+def test_hugging_face(
+    kind: str, fields: dict[str, Any], size: tuple[int, int], layer: str, grid: tuple[int, int], prefix: int
+) -> None:
+    config = getattr(transformers, f"{kind}Config")(**fields)
+    view = look(made(lambda: getattr(transformers, f"{kind}ForImageClassification")(config)), size)
+    assert view.layer.name.endswith(layer)
+    assert (view.layer.height, view.layer.width, view.layer.prefix) == (*grid, prefix)
+
+
+# ---- names ---------------------------------------------------------------------------------------------------------
+
+
+def test_brackets_count_from_either_end() -> None:
+    known = ["layer1.0.conv1", "layer1.1.conv1", "layer1.10.conv1", "head"]
+    assert full_name("layer1[-1].conv1", known) == "layer1.10.conv1"
+    assert full_name("layer1[0]", known) == "layer1.0"
+    assert full_name("layer1[1].conv1", known) == "layer1.1.conv1"
+    assert full_name("layer1[3]", known) == "layer1[3]"
+    assert full_name("head", known) == "head"
+
+
+def test_a_block_counted_from_the_end_is_the_block_itself() -> None:
+    network = made(torchvision.resnet18)
+    one, other = look(network, (64, 96), "layer4[-1]"), look(network, (64, 96), "layer4.1")
+    assert one.layer.name == other.layer.name == "layer4.1"
+    assert torch.equal(one.activations, other.activations)
+
+
+def test_a_shared_relu_is_refused_and_others_are_offered() -> None:
+    with pytest.raises(LayerError, match=r"'layer4.2.relu' runs 3 times in one pass.*'layer4'"):
+        look(made(torchvision.resnet50), (64, 96), "layer4.2.relu")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("layr4", "runs no layer 'layr4': did you mean 'layer4'"),
+        ("layer4[5]", r"runs no layer 'layer4\[5\]'"),
+        ("fc", "gives 1000, no grid over the picture.*'layer4'"),
+        ("avgpool", "gives 512×1×1, no grid"),
+    ],
+)
+def test_a_layer_that_does_not_suit_is_refused(name: str, words: str) -> None:
+    with pytest.raises(LayerError, match=words):
+        look(made(torchvision.resnet18), (64, 96), name)
+
+
+@pytest.mark.parametrize("name", ["norm", "blocks.1", "blocks.1.norm2"])
+def test_a_layer_behind_the_last_attention_is_refused_and_a_working_one_is_named(name: str) -> None:
+    with pytest.raises(LayerError, match=r"zero by construction.*these work: 'blocks\.1\.norm1'"):
+        look(seeded(lambda: Tokens(1))(), (16, 24), name)
+
+
+def test_the_layer_is_chosen_again_when_the_weights_have_changed() -> None:
+    """A new head of zeros tells nothing about the layers; when it is trained, the right one is found."""
+    network = seeded(lambda: Tokens(1))()
+    weights = network.head.weight.detach().clone()
+    with torch.no_grad():
+        network.head.weight.zero_()
+    assert not look(network, (16, 24)).gradients.any()
+    with torch.no_grad():
+        network.head.weight.copy_(weights)
+    view = look(network, (16, 24))
+    assert view.layer.name == "blocks.1.norm1"
+    assert view.gradients.any()
+
+
+class Aside(nn.Module):
+    """A branch at the side runs last and is thrown away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.aside = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        body = self.body(x)
+        self.aside(body)
+        scores: torch.Tensor = self.head(body.mean((2, 3)))
+        return scores
+
+
+def test_a_layer_that_does_not_lead_to_the_score_is_neither_chosen_nor_taken() -> None:
+    assert look(seeded(Aside)(), (8, 12)).layer.name == "body"
+    with pytest.raises(LayerError, match=r"'aside' is not on the way.*'body'"):
+        look(seeded(Aside)(), (8, 12), "aside")
+
+
+class Eager(nn.Module):
+    """A class token and an attention whose softmax is a module: n × n numbers, which are no grid over the picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.softmax = nn.Conv2d(3, 8, 4, stride=4), nn.Softmax(-1)
+        self.norm, self.head = nn.LayerNorm(8), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.embed(x).flatten(2).transpose(1, 2)
+        x = torch.cat([x.mean(1, keepdim=True), x], 1)
+        y = self.norm(x)[:, None]
+        x = x + (self.softmax(y @ y.transpose(-1, -2)) @ y)[:, 0]
+        scores: torch.Tensor = self.head(x[:, 0])
+        return scores
+
+
+def test_attention_weights_are_no_grid() -> None:
+    view = look(seeded(Eager)(), (16, 16))
+    assert (view.layer.name, view.layer.layout, view.layer.prefix) == ("norm", "tokens", 1)
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 24), (24, 16), (32, 32), (8, 40)])
+def test_channels_last_is_told_from_channels_first(height: int, width: int) -> None:
+    network = next(one for one in networks() if one.name == "channels last").build()
+    view = look(network, (height, width), "block")
+    assert view.layer.layout == "channels-last"
+    assert view.activations.shape[2:] == (height // 4, width // 4)
+
+
+def test_channels_that_could_be_rows_are_channels_where_nothing_works_on_the_last_axis() -> None:
+    """6 channels of 4 × 3 cells over 8 × 5 pixels could also be 6 × 4 cells of 3 channels, of better proportions."""
+    view = look(nn.Sequential(nn.Conv2d(3, 6, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3)), (8, 5))
+    assert view.layer.layout == "channels-first"
+    assert view.activations.shape == (1, 6, 4, 3)
+
+
+@pytest.mark.parametrize("size", [(97, 61), (33, 100), (63, 224), (1, 60), (224, 33)])
+def test_grids_of_odd_sizes_are_grids(size: tuple[int, int]) -> None:
+    view = look(seeded(Residual)(), size)
+    assert (view.layer.height, view.layer.width) == ((size[0] + 1) // 2, (size[1] + 1) // 2)
+
+
+def test_views_of_parts_are_the_view_of_all() -> None:
+    network, pixels = seeded(Residual)(), torch.rand(5, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    target = Target.of([0, 1, 2, 3, 0])
+    with Passes(network) as passes:
+        together = passes.layer(pixels, None, target)
+    with Passes(network, memory=1) as passes:
+        parts = passes.layer(pixels, None, target)
+    assert torch.allclose(together.activations, parts.activations, atol=1e-6)
+    assert torch.allclose(together.gradients, parts.gradients, atol=1e-6)
