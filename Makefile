@@ -8,11 +8,12 @@ DEMO_OUT ?= sightline-out/demo
 # One thread a process: the tests run side by side, and threads of torch would only wait for each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install install-dev demo test check docs format clean
+.PHONY: help install install-dev demo test contract check docs format clean
 
 help:
 	@echo "make demo      explain a built-in picture with the built-in network; prints the path of the report"
 	@echo "make test      run all tests"
+	@echo "make contract  hold every method to the contract on every network"
 	@echo "make check     format, lint, types, import rules, and all tests"
 	@echo "make docs      make the pages and pictures that are made from the code"
 	@echo "make format    bring the code into shape"
@@ -44,6 +45,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+contract: $(VENV)/.installed-dev
+	SIGHTLINE_CONTRACT=whole $(BIN)/python -m pytest -n $(WORKERS) tests/contract
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check src tests

@@ -116,8 +116,9 @@ class Small(nn.Sequential):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layer3 = nn.Conv2d(3, 8, 3, stride=4)
-        self.relu = nn.ReLU()
+        self.layer2 = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ReLU())
+        self.layer3 = nn.Sequential(nn.Conv2d(8, 8, 3, stride=2, padding=1), nn.ReLU())
+        self.layer4 = nn.Sequential(nn.Conv2d(8, 8, 3, stride=2, padding=1), nn.ReLU())
         self.tail = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
 
 
@@ -125,6 +126,7 @@ class Small(nn.Sequential):
 def test_the_example_of_a_docstring_runs(kind: str, name: str, tmp_path: Path) -> None:
     picture = Image.fromarray(render_image(PICTURES["dog"])).resize((400, 300))
     picture.save(tmp_path / "dog.jpg")
+    picture.save(tmp_path / "bird.jpg")
     picture.convert("L").point(lambda level: 255 * (level > 128)).save(tmp_path / "dog_mask.png")
     preparation = sightline.Preparation(resize=40, crop=(32, 32))
     model = sightline.wrap(Small(), labels=["dog", "cat", "car", "owl"], preparation=preparation)

@@ -415,7 +415,7 @@ def test_every_kind_of_figure_is_drawn() -> None:
     assert len(figure(one).axes) >= 3
     assert len(figure([attribution(), attribution("b.jpg")], rows=1).axes) >= 4
     assert len(figure(one, kind="occluded").axes) >= 2
-    with pytest.raises(UsageError, match="come from the method occlusion"):
+    with pytest.raises(UsageError, match="draws a result of the method occlusion, and none"):
         figure(attribution(), kind="occluded")
     with pytest.raises(UsageError, match="did you mean 'panels'"):
         figure(one, kind="panel")
