@@ -126,3 +126,17 @@ def test_methods_can_be_called_on_a_module_with_a_class_index() -> None:
     assert maps.values.shape == (2, 1, 20, 24)
     with pytest.raises(TargetError, match="out of range"):
         sightline.GradCam()(network(), pixels(2, 3, 20, 24), 9)
+
+
+@pytest.mark.parametrize("around", [torch.nn.DataParallel, lambda net: torch.compile(net, backend="eager")])
+def test_compiled_and_parallel_networks_are_explained_as_what_they_hold(
+    around: Callable[[nn.Module], nn.Module],
+) -> None:
+    plain = network()
+    wrapped = around(plain)
+    wrapped(pixels()[None])  # a compiled network ignores hooks that come after its first pass
+    one, other = (sightline.explain(net, pixels(), "grad-cam") for net in (plain, wrapped))
+    assert isinstance(one, sightline.Attribution)
+    assert isinstance(other, sightline.Attribution)
+    assert other.layer == one.layer
+    assert np.array_equal(other.map, one.map)

@@ -256,3 +256,20 @@ def test_views_of_parts_are_the_view_of_all() -> None:
         parts = passes.layer(pixels, None, target)
     assert torch.allclose(together.activations, parts.activations, atol=1e-6)
     assert torch.allclose(together.gradients, parts.gradients, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_torchscript_inside_a_network_is_passed_over() -> None:
+    from torch import nn
+
+    import sightline
+    from sightline.errors import LayerError
+
+    scripted = torch.jit.script(nn.Conv2d(3, 8, 3))
+    network = nn.Sequential(scripted, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
+    pixels = torch.rand(3, 20, 20, generator=torch.Generator().manual_seed(0))
+    found = sightline.explain(network, pixels, "grad-cam")
+    assert isinstance(found, sightline.Attribution)
+    assert found.layer == "1"
+    with pytest.raises(LayerError, match=r"no layer '0'.*these work: '1'"):
+        sightline.explain(network, pixels, "grad-cam(layer=0)")

@@ -113,12 +113,13 @@ def wrap(
         return function
     if isinstance(function, type) or not callable(function):
         raise ModelError(f"a network is an nn.Module or a callable from pixels to scores, got {function!r:.80}")
-    module = isinstance(function, nn.Module)
+    asked = _unwrapped(function)
+    module = isinstance(asked, nn.Module)
     if not module and takes == "array" and gradients:
         raise ModelError("a function of numpy arrays has no gradients")
-    own_name = type(function).__name__ if module else getattr(function, "__name__", type(function).__name__)
+    own_name = type(asked).__name__ if module else getattr(asked, "__name__", type(asked).__name__)
     return Classifier(
-        function=function,
+        function=asked,
         name=name or own_name,
         labels=tuple(str(label) for label in labels) if labels is not None else None,
         preparation=as_preparation(preparation),
@@ -127,6 +128,18 @@ def wrap(
         takes=takes,
         weights_sha256=None,
     )
+
+
+def _unwrapped(function: Any) -> Any:
+    """The network itself: compiled code ignores hooks that come after it was made, parallel wrappers split batches."""
+    while isinstance(function, nn.Module):
+        if isinstance(function, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            function = function.module
+        elif isinstance(inner := getattr(function, "_orig_mod", None), nn.Module):
+            function = inner
+        else:
+            break
+    return function
 
 
 def device_of(classifier: Classifier) -> torch.device:

@@ -29,6 +29,15 @@ class Event:
         return self.output._version != self.version
 
 
+def visible(network: nn.Module) -> dict[str, nn.Module]:
+    """The modules inside a network that can be watched, by name; compiled TorchScript takes no hooks."""
+    return {
+        name: module
+        for name, module in network.named_modules()
+        if name and not isinstance(module, torch.jit.ScriptModule)
+    }
+
+
 @contextmanager
 def watch(network: nn.Module) -> Iterator[list[Event]]:
     """All modules' answers in the order in which they are finished; nothing is copied."""
@@ -43,9 +52,8 @@ def watch(network: nn.Module) -> Iterator[list[Event]]:
         return hook
 
     with ExitStack() as undo:
-        for name, module in network.named_modules():
-            if name:
-                undo.callback(module.register_forward_hook(hook_for(name)).remove)
+        for name, module in visible(network).items():
+            undo.callback(module.register_forward_hook(hook_for(name)).remove)
         yield events
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from sightline.errors import LayerError
 from sightline.models.layers import Layer, candidates, full_name, named
 from sightline.models.survey import Survey, survey_of
-from sightline.models.taps import capture, watch
+from sightline.models.taps import capture, visible, watch
 from sightline.models.targets import Target
 from sightline.passes.clean import Clean, DeadLayerError, LayerView, choose, view_of
 from sightline.passes.memory import MEMORY
@@ -89,7 +89,7 @@ def holds(runner: Runner, clean: Clean, name: str | None) -> bool:
 def finer(runner: Runner, pixels: Pixels, name: str) -> list[str]:
     """Of every finer grid before a layer the last layer on it, the coarsest grid first."""
     network, given = module_of(runner.network), runner.given(pixels)
-    names = [known for known, _ in network.named_modules() if known]
+    names = list(visible(network))
     start = named(survey(runner, given), full_name(name, names), lambda: _suggestion(runner, given))
     order = [seen.name for seen in survey(runner, given).seen]
     found: dict[int, str] = {}
@@ -155,7 +155,7 @@ def _names(runner: Runner, given: Pixels, layers: Sequence[str | None]) -> list[
 
 def _module_name(network: nn.Module, given: Pixels, wanted: str | None) -> str | None:
     """The module that a user's words name, or the one chosen earlier; None where there is none."""
-    names = [name for name, _ in network.named_modules() if name]
+    names = list(visible(network))
     name = MEMORY.chosen(network, given) if wanted is None else full_name(wanted, names)
     return name if name in names else None
 
