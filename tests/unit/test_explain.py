@@ -140,3 +140,16 @@ def test_compiled_and_parallel_networks_are_explained_as_what_they_hold(
     assert isinstance(other, sightline.Attribution)
     assert other.layer == one.layer
     assert np.array_equal(other.map, one.map)
+
+
+def test_a_class_that_named_classes_do_not_hold_is_refused_before_any_pass() -> None:
+    asked: list[int] = []
+    watched = network()
+    watched.register_forward_hook(lambda module, given, output: asked.append(len(given[0])))
+    model = sightline.wrap(watched, labels=["cat", "dog", "car", "owl"])
+    for wrong in ("dgo", 4, -1, "cat-vs-lion", [0, 9]):
+        with pytest.raises(TargetError):
+            sightline.explain(model, pixels(2, 3, 20, 24), "gradient", target=wrong)
+    assert asked == []
+    sightline.explain(model, pixels(), "gradient", target="dog")
+    assert asked == [1]

@@ -65,9 +65,6 @@ def check_masks(metrics: Sequence[Metric], pictures: Sequence[Given], *, given: 
 
 def check_target(target: str, classifier: Classifier) -> None:
     """Refuse an unknown class before any picture is read, where the network's classes are known."""
-    if classifier.labels:
-        import torch
+    from sightline.models.targets import check_known
 
-        from sightline.models.targets import resolve
-
-        resolve(target, torch.zeros(1, len(classifier.labels)), classifier.labels)
+    check_known(target, classifier.labels)

@@ -154,6 +154,18 @@ def resolve(wanted: Wanted, scores: Scores, labels: Labels) -> list[Target]:
     return [Target.of(index, len(scores), against)]
 
 
+def check_known(wanted: Wanted, labels: Labels) -> None:
+    """Refuse a class that the network does not have before any pass, where its classes are known.
+
+    One label may stand for the two classes of a network with one output, which only a pass tells.
+
+    Raises:
+        TargetError: no such class, an ambiguous name, or an index out of range.
+    """
+    if labels and len(labels) > 1:
+        resolve(wanted, torch.zeros(1, len(labels)), labels)
+
+
 def class_index(wanted: int | str, labels: Labels, classes: int) -> int:
     """The index of a class given by index or name.
 

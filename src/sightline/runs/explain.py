@@ -21,7 +21,7 @@ from sightline.errors import NonFiniteError, PictureError, SightlineError, Targe
 from sightline.models.catalogue import load
 from sightline.models.classifier import Classifier, wrap
 from sightline.models.intake import Prepared, as_list, prepare
-from sightline.models.targets import Target, Wanted, resolve
+from sightline.models.targets import Target, Wanted, check_known, resolve
 from sightline.passes.passes import Passes
 from sightline.passes.runner import Precision
 from sightline.runs.outcome import About, attribution_of
@@ -135,6 +135,8 @@ def explained(
     sources = list(sources)
     if isinstance(order.target, list) and len(order.target) != len(sources):
         raise TargetError(f"{len(order.target)} targets for {len(sources)} pictures: give one, or one a picture")
+    for wanted in order.target if isinstance(order.target, list) else [order.target]:
+        check_known(cast(Wanted, wanted), classifier.labels)
     with Passes(
         classifier,
         precision=order.precision,
