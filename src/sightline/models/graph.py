@@ -48,14 +48,15 @@ NORMS = BATCH_NORMS | {"NativeLayerNorm", "NativeGroupNorm", "FusedRmsNorm"}
 
 
 def on_the_way(score: torch.Tensor, leaf: torch.Tensor) -> list[Any]:
-    """The operations between a leaf and a score, as autograd's nodes."""
+    """The operations between a leaf, or a tensor inside a network, and a score, as autograd's nodes."""
     nodes = list(_nodes(score))
-    reached = {node for node in nodes if getattr(node, "variable", None) is leaf}
+    start = leaf.grad_fn
+    reached = {node for node in nodes if node is start or getattr(node, "variable", None) is leaf}
     # From the leaf towards the score: a node lies on the way if one that it was given does.
     for node in reversed(nodes):
         if any(before in reached for before, _ in node.next_functions):
             reached.add(node)
-    return [node for node in nodes if node in reached]
+    return [node for node in nodes if node in reached and node is not start]
 
 
 def name_of(node: Any) -> str:
@@ -78,7 +79,7 @@ def not_linear(nodes: list[Any], known: Collection[str]) -> Counter[str]:
             elif name == "Div" and factors == [1]:
                 found["a division by a part of the network"] += 1
         elif name not in BATCH_NORMS or node._saved_training:
-            found[_words(name)] += 1
+            found[words_for(name)] += 1
     return found
 
 
@@ -106,7 +107,7 @@ def _nodes(score: torch.Tensor) -> Iterator[Any]:
                     ready.append(before)
 
 
-def _words(name: str) -> str:
+def words_for(name: str) -> str:
     """`HardSwish` is `hard-swish`, `MaxPool2DWithIndices` is `max-pool2d`; attention has many forms."""
     if "Attention" in name:
         return "attention"

@@ -41,6 +41,14 @@ class Inside:
         return None if layer is None else layer.grid(tensor)
 
 
+def one_by_one(runner: Runner, pixels: Pixels, names: Sequence[str]) -> bool:
+    """Whether pictures must run one by one: a module's rows are not pictures (windows), so that nothing else tells
+    whose they are."""
+    with runner.working():
+        known = survey(runner, runner.given(pixels))
+    return any(seen.shape[:1] != (known.pictures,) for seen in known.seen if seen.name in names)
+
+
 def inside(runner: Runner, pixels: Pixels, names: Sequence[str], target: Target) -> Inside:
     """One forward and one backward pass, from the score to the pixels, that keeps the gradients at the named modules.
 

@@ -87,17 +87,23 @@ def holds(runner: Runner, clean: Clean, name: str | None) -> bool:
 
 
 def finer(runner: Runner, pixels: Pixels, name: str) -> list[str]:
-    """Of every finer grid before a layer the last layer on it, the coarsest grid first."""
+    """Of every finer grid before a layer the last layer on it, the coarsest grid first.
+
+    The end of a stage goes before the branch of a block that leads on to the next grid, which the rest of the picture's
+    way passes by: what fewer modules on a coarser grid enclose.
+    """
     network, given = module_of(runner.network), runner.given(pixels)
     names = list(visible(network))
     start = named(survey(runner, given), full_name(name, names), lambda: _suggestion(runner, given))
     order = [seen.name for seen in survey(runner, given).seen]
-    found: dict[int, str] = {}
-    for layer in candidates(survey(runner, given), 0):
-        cells = layer.height * layer.width
-        if cells > start.height * start.width and order.index(layer.name) < order.index(start.name):
-            found.setdefault(cells, layer.name)
-    return [found[cells] for cells in sorted(found)]
+    cells = {layer.name: layer.height * layer.width for layer in candidates(survey(runner, given), 0)}
+    found: dict[int, tuple[int, str]] = {}
+    for layer, own in cells.items():
+        if own > start.height * start.width and order.index(layer) < order.index(start.name):
+            enclosing = sum(own > other and layer.startswith(f"{block}.") for block, other in cells.items())
+            if own not in found or enclosing < found[own][0]:
+                found[own] = enclosing, layer
+    return [found[own][1] for own in sorted(found)]
 
 
 def survey(runner: Runner, given: Pixels) -> Survey:

@@ -20,20 +20,21 @@ from sightline.models.rules import Rule
 from sightline.models.targets import Target
 from sightline.passes.after import after
 from sightline.passes.aims import Aim, gradient_at
+from sightline.passes.attention import AttentionSession
 from sightline.passes.clean import LayerView
 from sightline.passes.curvature import curvature
-from sightline.passes.inside import Inside, inside
+from sightline.passes.inside import Inside, inside, one_by_one
 from sightline.passes.looking import finer, holds, look, module_of, survey, view
 from sightline.passes.perturbations import Perturbation, Stretch
+from sightline.passes.relevance import RelevanceSession
 from sightline.passes.ruled import multipliers, ruled_gradient
-from sightline.passes.session import Session
 from sightline.passes.versions import Versions
 from sightline.types import ChannelMap, Pixels, Scores
 
 T = TypeVar("T")
 
 
-class Passes(Session):
+class Passes(RelevanceSession, AttentionSession):
     """Runs passes through one classifier, and counts them.
 
     Args:
@@ -195,9 +196,12 @@ class Passes(Session):
             LayerError: the classifier is a function.
         """
         run = self._runner
-        return run.batched(
-            len(pixels), pixels, lambda rows: read(inside(run, pixels[rows], names, target.rows(rows))), gradients=True
-        )
+        each = run.at_once(pixels, gradients=True) if one_by_one(run, pixels, names) else 1
+
+        def ask(rows: slice) -> T:
+            return read(inside(run, pixels[rows], names, target.rows(rows)))
+
+        return run.batched(len(pixels), pixels, ask, gradients=True, each=each)
 
     def curvature(self, pixels: Pixels, layer: Layer, target: Target) -> tuple[torch.Tensor, torch.Tensor]:
         """g = ∂score/∂A and the product of the Hessian ∂²score/∂A² with A at a layer, `b K h w` float32 each.

@@ -1,0 +1,173 @@
+"""What each of torch's functions does with relevance: one table from a function's name to what takes its call over.
+
+    linear layers                  by the rule of the composite (`layer_rules.py`)
+    batch normalisation            becomes part of the linear layer that it directly follows; elsewhere hands on
+    sums, differences              each part in proportion to what it adds: R_a = a / (a + b) · R
+    means, average pooling, and
+    enlarging                      in proportion to what each input adds
+    activations that keep the
+    sign of what they are given    hand on as it is (zennit's pass)
+    a constant added or multiplied hands on as it is
+    a gate (x · sigmoid(g))        x takes all, the gate nothing (Arras et al., "Explaining Recurrent Neural Network
+                                   Predictions in Sentiment Analysis", WASSA 2017: signal-take-all)
+
+Views, concatenation and maximum need no entry: what autograd hands back through them is already right. Whatever else
+stands between picture and score is refused by name when the pass is over (`propagation.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import torch
+
+from sightline.models.relevance.affine import Affine, stable, wide
+from sightline.models.relevance.calls import Call, Handler, handed_on, is_part, origin
+from sightline.models.relevance.layer_calls import (
+    batch_norm,
+    convolution,
+    dense,
+    product_of_matrices,
+    sum_and_product_of_matrices,
+)
+from sightline.models.relevance.steps import Back, propagated
+
+GATES = frozenset({"Sigmoid", "Hardsigmoid", "Softmax"})
+_PROBE = (-1e4, -1.0, -1e-3, 0.0, 1e-3, 1.0, 1e4)
+
+
+def _activation(call: Call) -> torch.Tensor | None:
+    given = call.argument(0, "input")
+    return handed_on(given, lambda own: call.on(own.clone())) if is_part(given) and _keeps_sign(call) else None
+
+
+def _keeps_sign(call: Call) -> bool:
+    """Whether an activation answers zero with zero, and everything with its own sign or zero, told by trying it."""
+    given: torch.Tensor = call.argument(0, "input")
+    probe = torch.tensor(_PROBE, dtype=given.dtype, device=given.device)
+    try:
+        answer = call.on(probe.clone())
+    except (RuntimeError, IndexError):
+        # Parameters of a shape of their own: a slope for each channel.
+        slopes = call.argument(1, "weight")
+        return call.name == "prelu" and not is_part(slopes) and bool((slopes >= 0).all())
+    return answer.shape == probe.shape and bool(((answer * probe >= 0) & ((probe != 0) | (answer == 0))).all())
+
+
+def _sum(call: Call, *, sign: int = 1) -> torch.Tensor | None:
+    one, other = call.argument(0, "input"), call.argument(1, "other")
+    factor = sign * call.argument(2, "alpha", 1)
+    if not (is_part(one) and is_part(other)):
+        given, constant = (one, other) if is_part(one) else (other, one)
+        if given is one:
+            return handed_on(given, lambda own: torch.add(own, constant, alpha=factor), monotone=True)
+        return handed_on(
+            given, lambda own: torch.add(torch.as_tensor(constant).to(own), own, alpha=factor), monotone=True
+        )
+
+    def local(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, Back]:
+        answer = torch.add(a, b, alpha=factor)
+        divisor = stable(wide(answer))
+        shares = [(wide(a) / divisor, a.shape), (factor * wide(b) / divisor, b.shape)]
+
+        def back(relevance: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+            return tuple((relevance * share).sum_to_size(shape).to(relevance.dtype) for share, shape in shares)
+
+        return answer, back
+
+    return propagated(local, one, other)
+
+
+def _product(call: Call) -> torch.Tensor | None:
+    one, other = call.argument(0, "input"), call.argument(1, "other")
+    gated = is_part(one) and is_part(other)
+    if gated:
+        gates = [origin(part) in GATES for part in (one, other)]
+        if gates[0] == gates[1]:
+            return None
+        given, factor = (other, one.detach()) if gates[0] else (one, other.detach())
+    else:
+        given, factor = (one, other) if is_part(one) else (other, one)
+    shape, shown = given.shape, torch.as_tensor(factor, device=given.device) != 0
+    return handed_on(
+        given, lambda own: own * factor, lambda relevance: (relevance * shown).sum_to_size(shape), monotone=not gated
+    )
+
+
+def _quotient(call: Call) -> torch.Tensor | None:
+    given, divisor = call.argument(0, "input"), call.argument(1, "other")
+    rounds = call.kwargs.get("rounding_mode") is not None
+    if not is_part(given) or is_part(divisor) or rounds:
+        return None
+    return handed_on(given, lambda own: own / divisor, monotone=True)
+
+
+def _negative(call: Call) -> torch.Tensor | None:
+    return handed_on(call.argument(0, "input"), torch.neg, monotone=True)
+
+
+def _padding(call: Call) -> torch.Tensor | None:
+    """What reaches copies is added up; what reaches constants is lost, as in convolutions that pad."""
+    given, pad = call.argument(0, "input"), call.rest()
+    if not is_part(given):
+        return None
+    shape = given.shape
+
+    def back(relevance: torch.Tensor) -> torch.Tensor:
+        with torch.enable_grad():
+            leaf = relevance.new_zeros(shape).requires_grad_()
+            return torch.autograd.grad(pad(leaf), leaf, relevance)[0]
+
+    return handed_on(given, pad, back, monotone=True)
+
+
+def _mean(call: Call) -> torch.Tensor | None:
+    """Linear without weights of its own: R_i = x_i · ∂z/∂x_i · R / z."""
+    given = call.argument(0, "input")
+    if not is_part(given):
+        return None
+
+    rest = call.rest()
+
+    def local(own: torch.Tensor) -> tuple[torch.Tensor, Back]:
+        kept = own.clone()  # the network may overwrite its own
+
+        def back(relevance: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+            layer = Affine("dense", lambda x, _weight, _bias: rest(x), kept.new_empty(0), None)
+            return (layer.shared(wide(relevance), [(wide(kept), layer.weight, None)]).to(relevance.dtype),)
+
+        return rest(own), back
+
+    return propagated(local, given)
+
+
+ACTIVATIONS = (
+    "relu", "relu6", "threshold", "hardtanh", "clamp", "clamp_min", "clip", "leaky_relu", "prelu", "rrelu", "elu",
+    "selu", "celu", "gelu", "silu", "mish", "hardswish", "tanh", "softsign",
+)  # fmt: skip
+"""Tried before they are taken for activations that keep the sign of what they are given."""
+
+OPERATIONS: Mapping[str, Handler] = {
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), partial(convolution, channels=0)),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), partial(convolution, channels=1)),
+    "linear": dense,
+    **dict.fromkeys(("matmul", "rmatmul", "mm"), product_of_matrices),
+    "addmm": sum_and_product_of_matrices,
+    "batch_norm": batch_norm,
+    **dict.fromkeys(ACTIVATIONS, _activation),
+    **dict.fromkeys(("add", "iadd", "radd"), _sum),
+    **dict.fromkeys(("sub", "isub", "subtract"), partial(_sum, sign=-1)),
+    **dict.fromkeys(("mul", "imul", "rmul", "multiply"), _product),
+    **dict.fromkeys(("div", "truediv", "itruediv", "divide", "true_divide"), _quotient),
+    **dict.fromkeys(("neg", "negative"), _negative),
+    "pad": _padding,
+    **dict.fromkeys(
+        (
+            "mean", "sum", "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d",
+            "adaptive_avg_pool3d", "interpolate", "upsample",
+        ),
+        _mean,
+    ),
+}  # fmt: skip
+"""By the function's name without underscores: `add`, `add_` and `__add__` are `add`, `+=` is `iadd`."""
