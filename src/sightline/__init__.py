@@ -26,6 +26,7 @@ _HOME = {
     "SmoothGrad": "attribution.gradient.smooth_grad",
     "Style": "pictures.style",
     "Target": "models.targets",
+    "concepts": "runs.concepts",
     "evaluate": "evaluation.evaluate",
     "explain": "runs.explain",
     "figure": "reports.figure",
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from sightline.passes.passes import Passes
     from sightline.pictures.style import Style
     from sightline.reports.figure import figure
+    from sightline.runs.concepts import concepts
     from sightline.runs.explain import explain
 
 __all__ = [
@@ -73,6 +75,7 @@ __all__ = [
     "SmoothGrad",
     "Style",
     "Target",
+    "concepts",
     "evaluate",
     "explain",
     "figure",

@@ -73,7 +73,7 @@ def test_a_grid_of_methods_wraps_into_the_rows_asked_for() -> None:
 def test_which_maps_have_one_scale() -> None:
     rows = [[("a", MAP), ("b", MAP * 10)], [("a", MAP * 2), ("b", np.abs(MAP))]]
     reach = float(np.abs(MAP).max())
-    found = {share: shared_scales(rows, Style(share=share)) for share in ("map", "method", "all")}
+    found = {share: shared_scales(rows, Style(share=share, percentile=100)) for share in ("map", "method", "all")}
     ends = {share: [[scale.high / reach for scale in row] for row in grid] for share, grid in found.items()}
     assert ends["map"] == pytest.approx(np.array([[1, 10], [2, 1]]))
     assert ends["method"] == pytest.approx(np.array([[2, 10], [2, 10]]))
@@ -122,9 +122,7 @@ def test_figures_leave_matplotlib_as_it_was() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_missing_matplotlib_is_answered_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
-        monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+@pytest.mark.usefixtures("no_matplotlib")
+def test_missing_matplotlib_is_answered_with_what_to_install() -> None:
     with pytest.raises(MissingExtraError, match=r"pip install 'sightline\[figures\]'"):
         panels(PICTURE, MAP)

@@ -32,7 +32,6 @@ from sightline.reports.compose import percent, sheets, words_of
 from sightline.reports.content import Result, pictured
 from sightline.reports.figure import figure, occluded_pictures
 from sightline.reports.folder import OutputFolder
-from sightline.reports.layers import style_for
 from sightline.reports.manifest import MANIFEST, Manifest, read_manifest
 from sightline.reports.names import FileNames, plain_stem, shown
 from sightline.reports.report import Told, report_html
@@ -357,11 +356,14 @@ def test_a_warning_of_every_map_is_told_once() -> None:
     assert text.count("it is zero everywhere") == 1
 
 
-def test_a_map_of_dots_covers_the_picture() -> None:
-    noise = np.random.default_rng(0).normal(size=(50, 50)).astype(np.float32)
-    smooth = np.outer(np.hanning(50), np.hanning(50)).astype(np.float32)
-    assert style_for(noise, Style()).blend == "even"
-    assert style_for(smooth, Style()).blend == "strength"
+def test_a_map_of_dots_lies_over_a_grey_picture() -> None:
+    noise = np.random.default_rng(0).normal(size=(112, 120)).astype(np.float32)
+    smooth = np.outer(np.hanning(112), np.hanning(120)).astype(np.float32)
+    assert Style().settled(noise).blend == "grey"
+    assert Style().settled(smooth).blend == "strength"
+    frame = Frame((40, 60), 1, (112, 168), 0, 24, (112, 120))
+    texts = [page(attribution(map=values, frame=frame)) for values in (noise, smooth)]
+    assert [text.count('class="stage grey"') for text in texts] == [1, 0]
 
 
 def test_words() -> None:

@@ -33,7 +33,6 @@ def read_labels(file: str | None) -> list[str] | None:
 
 def check_files(arguments: argparse.Namespace) -> None:
     """Refuse, before anything heavy, files that are not there and figures that cannot be drawn."""
-    from sightline.pictures.figures import FORMATS
     from sightline.runs.pictures import existing_file
 
     for word, what in ((arguments.weights, "weights"), (arguments.labels, "labels")):
@@ -44,11 +43,18 @@ def check_files(arguments: argparse.Namespace) -> None:
         if given:
             raise UsageError(f"{given[0]} is for a figure: add --figure FILE")
         return
-    figure = Path(arguments.figure)
+    check_figure(arguments.figure, Path(arguments.out))
+
+
+def check_figure(word: str, made: Path | None = None) -> None:
+    """Refuse a figure that cannot be drawn or written; `made` is a folder that will be there by then."""
+    from sightline.pictures.figures import FORMATS
+
+    figure = Path(word)
     if figure.suffix.lstrip(".").lower() not in FORMATS:
         raise SpecError(f"--figure {figure.name}: {unknown('format', figure.suffix.lstrip('.') or 'none', FORMATS)}")
-    if not figure.parent.is_dir() and Path(arguments.out).resolve() not in figure.resolve().parents:
-        raise UsageError(f"--figure {arguments.figure}: there is no folder {figure.parent}")
+    if not figure.parent.is_dir() and (made is None or made.resolve() not in figure.resolve().parents):
+        raise UsageError(f"--figure {word}: there is no folder {figure.parent}")
     if importlib.util.find_spec("matplotlib") is None:
         raise MissingExtraError("matplotlib", "figures", "--figure")
 

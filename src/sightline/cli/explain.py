@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 OUT = "sightline-out"
 SOME_FAILED = 3
+_DRAWN = {
+    "occluded": ("occlusion",),
+    "zeiler-fergus": ("zeiler-fergus",),
+    "concepts": ("deep-feature-factorisation", "craft"),
+}
+"""Kinds of figures that draw the result of one of these methods."""
 _EXAMPLES = """examples:
   sightline explain demo:dog-with-bell --model demo/cheat --method occlusion
   sightline explain cat.jpg --target cat-vs-dog --method "integrated-gradients(steps=64, baseline=blur)"
@@ -45,11 +51,7 @@ def add_arguments(parser: Parser) -> None:
         help="a file, a folder of pictures, or a built-in one (demo:dog-and-cat)",
     )
     what = parser.add_argument_group("what is explained")
-    what.add_argument("--model", default="demo", metavar="NAME", help="the network: `sightline models` (default: demo)")
-    what.add_argument("--weights", metavar="FILE", help="take the weights from this file (.safetensors, .pt, .pth, …)")
-    what.add_argument("--labels", metavar="FILE", help="class names, one a line, in the order of the scores")
-    what.add_argument("--head", default="auto", metavar="KIND", help="what the scores mean: auto, softmax, sigmoid, …")
-    what.add_argument("--target", default="top", metavar="T", help="top (default), top3, an index, a name, A-vs-B")
+    add_network(what)
     how = parser.add_argument_group("how")
     how.add_argument(
         "--method",
@@ -68,6 +70,15 @@ def add_arguments(parser: Parser) -> None:
     how.add_argument("--device", metavar="D", help="as torch names it: cpu, cuda, cuda:1, mps")
     how.add_argument("--seed", type=whole(0), metavar="N", help="for methods that draw random numbers")
     _add_output(parser)
+
+
+def add_network(what: argparse._ArgumentGroup) -> None:
+    """The options that name the network and what it is asked."""
+    what.add_argument("--model", default="demo", metavar="NAME", help="the network: `sightline models` (default: demo)")
+    what.add_argument("--weights", metavar="FILE", help="take the weights from this file (.safetensors, .pt, .pth, …)")
+    what.add_argument("--labels", metavar="FILE", help="class names, one a line, in the order of the scores")
+    what.add_argument("--head", default="auto", metavar="KIND", help="what the scores mean: auto, softmax, sigmoid, …")
+    what.add_argument("--target", default="top", metavar="T", help="top (default), top3, an index, a name, A-vs-B")
 
 
 def _add_output(parser: Parser) -> None:
@@ -103,7 +114,7 @@ def _add_output(parser: Parser) -> None:
     draw.add_argument(
         "--figure-kind",
         default="methods",
-        choices=("methods", "panels", "occluded", "zeiler-fergus"),
+        choices=("methods", "panels", "occluded", "zeiler-fergus", "concepts"),
         help="(default: methods)",
     )
     draw.add_argument("--rows", type=whole(1), metavar="N", help="rows of the figure")
@@ -158,9 +169,11 @@ def _job(
     methods = [METHODS.make(text) for text in arguments.method or []]
     metrics = as_metrics(arguments.metric) if arguments.metric else ()
     check_masks(metrics, pictures, given=bool(arguments.mask))
-    drawn = {"occluded": "occlusion", "zeiler-fergus": "zeiler-fergus"}.get(arguments.figure_kind)
-    if drawn and arguments.figure and not any(one.name == drawn for one in methods):
-        raise UsageError(f"--figure-kind {arguments.figure_kind} draws the method {drawn}: add --method {drawn}")
+    drawn = _DRAWN.get(arguments.figure_kind)
+    if drawn and arguments.figure and not any(one.name in drawn for one in methods):
+        raise UsageError(
+            f"--figure-kind {arguments.figure_kind} draws the method {' or '.join(drawn)}: add --method {drawn[0]}"
+        )
     classifier = load(
         arguments.model,
         weights=arguments.weights,

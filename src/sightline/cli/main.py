@@ -22,6 +22,7 @@ from sightline.errors import CancelledError, SightlineError, UsageError, nearest
 DEFECT, WRONG, STOPPED = 1, 2, 130
 COMMANDS = {
     "explain": "explain pictures and write a report",
+    "concepts": "what a layer tells apart in several pictures",
     "methods": "what can explain, or the fields of one method",
     "metrics": "what can judge a map, or the fields of one metric",
     "models": "where networks come from",

@@ -11,13 +11,14 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from sightline.attribution.result import Attribution
-from sightline.errors import plain_word
+from sightline.errors import MissingExtraError, plain_word
 from sightline.evaluation.result import Judgement
 from sightline.pictures.curves import curve_svg
 from sightline.pictures.scale import Scale, number
 from sightline.pictures.style import Style
 from sightline.reports import layers
-from sightline.reports.content import Answer, Card, Chart, Drawing, Pictured, Result, Row, Sheet
+from sightline.reports.content import Answer, Card, Chart, Drawing, OwnFigure, Pictured, Result, Row, Sheet
+from sightline.reports.figure import Kind, figure, own_kind
 from sightline.reports.names import shown
 from sightline.spec import Named
 
@@ -79,7 +80,23 @@ def _answer(found: Sequence[tuple[Result, Scale]], style: Style, told: set[str])
         question = f"Why “{one}” rather than “{other}”?"
         sentence = f"Of these two, the network gives “{one}” {percent(target.probability)}."
     cards = tuple(_card(result.attribution, scale, style, told) for result, scale in found)
-    return Answer(question, sentence, cards, _charts([result for result, _ in found]))
+    figures = tuple(
+        _own_figure(result.attribution, kind, style)
+        for result, _ in found
+        if (kind := own_kind(result.attribution.method)) is not None
+    )
+    return Answer(question, sentence, cards, figures, _charts([result for result, _ in found]))
+
+
+def _own_figure(attribution: Attribution, kind: Kind, style: Style) -> OwnFigure:
+    """The drawing of a method that finds more than a map."""
+    title, _ = words_of(attribution.method)
+    alt = f"All that {title} found for {shown(attribution.target.label)} on {shown(attribution.picture.name)}"
+    try:
+        image = layers.drawing(figure(attribution, kind=kind, style=style))
+    except MissingExtraError as error:
+        return OwnFigure(title, "", alt, readable([str(error)])[0])
+    return OwnFigure(title, image, alt, "")
 
 
 def _card(attribution: Attribution, scale: Scale, style: Style, told: set[str]) -> Card:
@@ -98,13 +115,14 @@ def _card(attribution: Attribution, scale: Scale, style: Style, told: set[str]) 
         warnings=readable(word for word in attribution.warnings if word not in told),
         settings=tuple((name, shown(value)) for name, value in settings),
         alt=f"{title} for {shown(attribution.target.label)} on {shown(attribution.picture.name)}; {scale.words()}",
+        grey=style.settled(attribution.map).blend == "grey",
     )
 
 
 def _drawings(attribution: Attribution, scale: Scale, style: Style) -> tuple[Drawing, ...]:
     """The map on the scale it shares; and on its own, where that is another one."""
     own = style.scale(attribution.map)
-    style = layers.style_for(attribution.map, style)
+    style = style.settled(attribution.map)
 
     def drawing(kind: str, scale: Scale, faint: str = "") -> Drawing:
         colours = layers.colours_over(attribution.map, attribution.frame, style, scale)

@@ -29,7 +29,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Card:
-    """One map, ready to be drawn."""
+    """One map, ready to be drawn; `grey`: over the picture without its colours."""
 
     title: str
     spec: str
@@ -38,6 +38,17 @@ class Card:
     warnings: tuple[str, ...]
     settings: tuple[Row, ...]
     alt: str
+    grey: bool
+
+
+@dataclass(frozen=True)
+class OwnFigure:
+    """What a method found besides its map, as one drawing; `missing`: why it could not be drawn."""
+
+    title: str
+    image: str
+    alt: str
+    missing: str
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,7 @@ class Answer:
     question: str
     sentence: str
     cards: tuple[Card, ...]
+    figures: tuple[OwnFigure, ...]
     charts: tuple[Chart, ...]
 
 

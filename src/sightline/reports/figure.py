@@ -2,52 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from sightline.attribution.base import Method
 from sightline.attribution.combined.zeiler_fergus import ZeilerFergus
+from sightline.attribution.concepts.found import Concepts
+from sightline.attribution.concepts.learning import Learning
 from sightline.attribution.perturbation.occlusion import Occlusion
 from sightline.attribution.result import Attribution
 from sightline.errors import SpecError, UsageError, unknown
+from sightline.images.frame import Frame
 from sightline.images.values import ValueRange
 from sightline.pictures import figures
+from sightline.pictures.concepts import (
+    MOST_EXAMPLES,
+    MOST_ROWS,
+    Parts,
+    Row,
+    bank_figure,
+    concepts_figure,
+    in_words,
+    spotlight,
+)
 from sightline.pictures.style import PLAIN, Style
 from sightline.pictures.zeiler_fergus import Study, zeiler_fergus_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Kind: TypeAlias = Literal["methods", "panels", "occluded", "zeiler-fergus"]
+Kind: TypeAlias = Literal["methods", "panels", "occluded", "zeiler-fergus", "concepts"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+_OWN: tuple[tuple[type[Method], Kind], ...] = ((ZeilerFergus, "zeiler-fergus"), (Learning, "concepts"))
+"""Methods that find more than a map, and the kind of figure that shows it all."""
+
+
+def own_kind(method: Method) -> Kind | None:
+    """The kind of figure that is drawn of this method only, if there is one that shows what its map does not."""
+    return next((kind for of, kind in _OWN if isinstance(method, of)), None)
 
 
 def figure(
-    attributions: Attribution | Sequence[Attribution],
+    attributions: Attribution | Sequence[Attribution] | Concepts,
     *,
     kind: Kind | None = None,
     style: Style = PLAIN,
     rows: int | None = None,
 ) -> Figure:
-    """A figure (matplotlib's, which a notebook shows as it is) of what `explain` gave.
+    """A figure (matplotlib's, which a notebook shows as it is) of what `explain` or `concepts` gave.
 
     Args:
-        attributions: one result or several.
+        attributions: one result or several, or the concepts of a set of pictures.
         kind: `methods`, each picture with its overlays beside it (for several results); `panels`, original, map and
             overlay (for one result, the default there); `occluded`, the picture under every window of an occlusion,
             each with the probability that is left (for one result of `occlusion`); `zeiler-fergus`, what hiding each
-            part does to a feature map, the class and the winner (for one result of the method `zeiler-fergus`).
+            part does to a feature map, the class and the winner (for one result of the method `zeiler-fergus`);
+            `concepts`, each with its place, its classes and what it matters (for one result of a method that finds
+            them, such as `deep-feature-factorisation`, or for what `concepts` gave, the default there).
         style: colours, sign, outliers, transparency.
-        rows: of a grid; for `methods`, rows for each picture.
+        rows: of a grid; for `methods`, rows for each picture; for a set's concepts, how many of them.
 
     Raises:
         UsageError: no result, or one that this kind cannot draw.
         MissingExtraError: matplotlib is not installed.
     """
+    if isinstance(attributions, Concepts):
+        if kind not in (None, "concepts"):
+            raise UsageError(f"concepts of a set of pictures are drawn by kind='concepts', and {kind!r} came")
+        return bank_figure(_shown(attributions, rows))
     given = [attributions] if isinstance(attributions, Attribution) else list(attributions)
     if not given:
         raise UsageError("there is no result to draw")
@@ -57,9 +84,11 @@ def figure(
     if kind == "methods":
         return _methods(given, style, rows)
     if kind == "occluded":
-        return _occluded(_only(given, Occlusion), style, rows)
+        return _occluded(_only(given, Occlusion, "the method occlusion"), style, rows)
     if kind == "zeiler-fergus":
-        return zeiler_fergus_figure(_study(_only(given, ZeilerFergus)), style=style)
+        return zeiler_fergus_figure(_study(_only(given, ZeilerFergus, "the method zeiler-fergus")), style=style)
+    if kind == "concepts":
+        return concepts_figure(_parts(_only(given, Learning, "a method that finds concepts")))
     if len(given) > 1:
         raise UsageError(f"panels show one result, and {len(given)} came: use kind='methods', or give one")
     one = given[0]
@@ -90,22 +119,21 @@ def _seen(one: Attribution) -> NDArray[np.bool_] | None:
     return None if one.seen.all() else one.seen
 
 
-def _only(given: Sequence[Attribution], kind: type[Method]) -> Attribution:
+def _only(given: Sequence[Attribution], kind: type[Any], called: str) -> Attribution:
     """The one result of a method."""
     found = [one for one in given if isinstance(one.method, kind)]
     if not found:
-        raise UsageError(f"this figure draws a result of the method {kind.name}, and none of the results is of it")
+        raise UsageError(f"this figure draws a result of {called}, and none of the results is of it")
     if len(found) > 1:
-        raise UsageError(f"this figure draws one result of {kind.name}, and {len(found)} came: give one")
+        raise UsageError(f"this figure draws one result of {called}, and {len(found)} came: give one")
     return found[0]
 
 
 def _study(one: Attribution) -> Study:
-    names = {known.index: known.label for known in one.predictions} | {one.target.index: one.target.label}
     labels = one.arrays["labels"]
-    winners = [names.get(int(index), f"class {int(index)}") for index in labels.ravel()]
+    winners = [one.names[int(index)] for index in labels.ravel()]
     return Study(
-        picture=_as_seen(one),
+        picture=as_seen(one.picture.rgb, one.frame),
         activity=one.arrays["activity"],
         clean_activity=float(one.arrays["clean_activity"]),
         projection=one.arrays["projection"].transpose(1, 2, 0),
@@ -117,9 +145,56 @@ def _study(one: Attribution) -> Study:
     )
 
 
-def _as_seen(one: Attribution) -> NDArray[np.uint8]:
-    """The picture in the frame of the network's input, uint8 `h w 3`."""
-    parts = [one.frame.from_picture(one.picture.rgb[..., c].astype(np.float32)) for c in range(3)]
+def _parts(one: Attribution) -> Parts:
+    return Parts(
+        picture=as_seen(one.picture.rgb, one.frame),
+        strengths=_enlarged(one.arrays["concepts"], one.frame.input),
+        effects=one.arrays["effects"],
+        classes=_classes(one.names, one.arrays["classes"], one.arrays["class_probabilities"]),
+        effect=f"{cast(Learning, one.method).measure} of “{one.target.label}”",
+        title=f"What {one.layer} tells apart ({one.method.name})",
+    )
+
+
+def _shown(found: Concepts, most: int | None) -> list[Row]:
+    """One row a concept, those that matter most first."""
+    classes = _classes(found.names, found.classes, found.class_probabilities)
+    rows = []
+    for concept in found.ranked[: figures.checked_rows(most) or MOST_ROWS]:
+        pictures = []
+        for example in found.examples[concept][:MOST_EXAMPLES]:
+            top, left, bottom, right = example.box
+            whole = found.shown[example.picture]
+            if (bottom - top, right - left) == whole.shape[:2]:  # the concept's place in it; a crop is its own place
+                strength = _enlarged(found.strengths[example.picture, concept][None], whole.shape[:2])[0]
+                whole = spotlight(whole, strength, float(found.strengths[:, concept].max()))
+            pictures.append(whole[top:bottom, left:right])
+        rows.append(
+            Row(
+                place=concept,
+                classes=classes[concept],
+                effect=float(found.importances[concept]),
+                measure=f"{found.method.measure} of “{found.label}”",
+                pictures=tuple(pictures),
+            )
+        )
+    return rows
+
+
+def _enlarged(strengths: NDArray, size: tuple[int, ...]) -> NDArray:
+    """Maps `r h w` of a layer's grid in the frame of the network's input, bilinearly."""
+    maps = torch.from_numpy(strengths)[None]
+    return functional.interpolate(maps, size, mode="bilinear", align_corners=False)[0].numpy()
+
+
+def _classes(names: Mapping[int, str], classes: NDArray, probabilities: NDArray) -> tuple[str, ...]:
+    told = zip(classes, probabilities, strict=True)
+    return tuple(in_words([names[int(index)] for index in best], likely.tolist()) for best, likely in told)
+
+
+def as_seen(rgb: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
+    """A picture `H W 3` in the frame of the network's input, uint8 `h w 3`."""
+    parts = [frame.from_picture(rgb[..., c].astype(np.float32)) for c in range(3)]
     return np.rint(np.stack(parts, -1).clip(0, 255)).astype(np.uint8)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +13,22 @@ from PIL import Image
 
 from sightline.images.frame import Frame
 from sightline.pictures.bars import bar_table, ticks
+from sightline.pictures.figures import figure_bytes
 from sightline.pictures.overlay import heat_layer, unseen_layer
 from sightline.pictures.scale import Scale
 from sightline.pictures.sheets import webp
 from sightline.pictures.style import Style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LONGEST = 512
 """Pixels of the longer side of a picture in the page."""
 BUDGET = 40_000
 """Bytes that one picture or one layer should stay under."""
 STOPS = 17
-FINE = 0.5
-"""Difference of neighbours over the mean strength; noise has 1.4, a smooth map under 0.1."""
+FIGURE_QUALITY = 85
+"""Of drawings with small letters in them, which would smear below it."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +60,6 @@ def colours_over(values: NDArray[np.float32], frame: Frame, style: Style, scale:
     return _data(_small(Image.fromarray(layer), qualities=(85, 70, 50)))
 
 
-def style_for(values: NDArray[np.float32], style: Style) -> Style:
-    """The style for one map: one that changes from pixel to pixel covers the picture evenly.
-
-    Laid thinly over a photograph, its dots would drown in it.
-    """
-    if min(values.shape) < 2:
-        return style
-    steps = np.abs(np.diff(values, axis=0)).mean() + np.abs(np.diff(values, axis=1)).mean()
-    return replace(style, blend="even") if steps > 2 * FINE * np.abs(values).mean() else style
-
-
 def hatching(frame: Frame) -> str | None:
     """What the network did not see, hatched; nothing where it saw all."""
     seen = frame.seen()
@@ -78,6 +72,13 @@ def bar(scale: Scale, style: Style) -> Bar:
     colours = [table[round(place)] for place in np.linspace(0, len(table) - 1, STOPS)]
     gradient = ", ".join(f"rgb({red} {green} {blue})" for red, green, blue in colours)
     return Bar(gradient, tuple(ticks(scale)), _ends(scale), scale.remarks())
+
+
+def drawing(figure: Figure) -> str:
+    """A matplotlib figure as a data address."""
+    content = BytesIO(figure_bytes(figure, "png"))
+    with Image.open(content) as image:
+        return _data(webp(image.convert("RGB"), FIGURE_QUALITY))
 
 
 def _ends(scale: Scale) -> tuple[str, str]:

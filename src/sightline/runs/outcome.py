@@ -22,8 +22,11 @@ from sightline.types import Count, Scores
 
 _MOST_PREDICTIONS = 5
 _INCOMPLETE = 0.01
+_UNSURE = 0.1
 _SATURATED = 0.9999
 _BARELY_MOVED = 0.1  # in probability
+_OF_CLASSES = ("labels", "classes")
+"""Arrays that hold class indices."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,7 @@ def attribution_of(about: About, maps: Maps, row: int, ready: Prepared) -> Attri
     channels = maps.values[row].float().cpu().numpy() if maps.values.shape[1:] == ready.pixels.shape[1:] else None
     numbers = {name: float(value[row]) for name, value in maps.numbers.items()}
     explained_target = _explained(about, row)
+    said = [*maps.warnings, *(maps.cautions[row] if maps.cautions else ())]
     return Attribution(
         map=values,
         channels=channels if ready.pixels.shape[1] > 1 else None,
@@ -57,22 +61,18 @@ def attribution_of(about: About, maps: Maps, row: int, ready: Prepared) -> Attri
         layer=maps.layer,
         passes=about.cost + Count(forward=1),
         seconds=about.seconds,
-        warnings=_warnings(about, maps, values, numbers, explained_target, ready),
+        warnings=_warnings(about, [*said, *ready.warnings], values, numbers, explained_target),
         numbers=numbers,
         arrays={name: value[row].cpu().numpy() for name, value in maps.arrays.items()},
+        names=_names(about, maps, row),
         origin=_origin(about.passes),
     )
 
 
 def _warnings(
-    about: About,
-    maps: Maps,
-    values: NDArray[np.float32],
-    numbers: Mapping[str, float],
-    target: Explained,
-    ready: Prepared,
+    about: About, said: list[str], values: NDArray[np.float32], numbers: Mapping[str, float], target: Explained
 ) -> tuple[str, ...]:
-    found = [*findings(values), *maps.warnings, *ready.warnings, *about.passes.classifier.notes]
+    found = [*findings(values), *said, *about.passes.classifier.notes]
     if _may_be_probabilities(about):
         found.append(
             "the scores lie between 0 and 1 and were read as logits; if they are probabilities, declare "
@@ -83,6 +83,12 @@ def _warnings(
         found.append(
             f"the map does not add up: its sum is off by {error:+.4g} of a difference of scores of {difference:.4g} "
             f"({abs(error) / max(abs(difference), 1e-30):.1%}): give it more steps or samples"
+        )
+    unsure = numbers.get("relative_error", 0.0)
+    if unsure > _UNSURE:
+        found.append(
+            f"the map is not sure: the standard error of its values is {unsure:.0%} of their range on average, and "
+            "differences of that size are chance: raise samples (four times as many have half the error)"
         )
     saturates = getattr(about.method, "score", None) in ("drop", "complement")
     if saturates and target.probability > _SATURATED and np.ptp(values) < _BARELY_MOVED:
@@ -116,6 +122,11 @@ def _predictions(about: About, row: int) -> tuple[Prediction, ...]:
         Prediction(int(index), label(int(index)), float(probability))
         for index, probability in zip(best.indices, best.values, strict=True)
     )
+
+
+def _names(about: About, maps: Maps, row: int) -> dict[int, str]:
+    told = [maps.arrays[name][row].unique().tolist() for name in _OF_CLASSES if name in maps.arrays]
+    return {index: about.passes.classifier.label(index) for some in told for index in some}
 
 
 def _origin(passes: Passes) -> Origin:

@@ -27,7 +27,6 @@ from sightline.pictures.scale import Scale
 from sightline.pictures.style import PLAIN, Style
 from sightline.reports.content import Pictured, Result, pictured
 from sightline.reports.folder import OutputFolder
-from sightline.reports.layers import style_for
 from sightline.reports.manifest import MANIFEST, REPORT, Manifest
 from sightline.reports.names import FileNames
 from sightline.reports.report import MOST_PICTURES, Told, report_html
@@ -140,7 +139,7 @@ def _written(result: Result, given: Given, style: Style, where: tuple[OutputFold
     """Write the files of one result; its record."""
     (folder, names), one = where, result.attribution
     name = names.of(one.picture.name, one.picture.sha256, one.target.label, str(one.method))
-    seen, style = None if one.seen.all() else one.seen, style_for(one.map, style)
+    seen = None if one.seen.all() else one.seen
     scale = style.scale(one.picture_map, seen)
     files = {"map": f"maps/{name}.npy", "overlay": f"overlays/{name}.png"}
     folder.write(files["map"], _npy(one.map))
