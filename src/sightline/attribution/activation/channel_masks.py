@@ -14,7 +14,7 @@ from torch.nn import functional
 from sightline.models.targets import Target
 from sightline.passes.masks import MaskSource
 from sightline.passes.passes import Passes
-from sightline.passes.perturbations import Masks
+from sightline.passes.perturbations import Masks, Perturbation
 from sightline.types import Pixels, Scores
 
 Value = Literal["logit", "probability"]
@@ -65,7 +65,14 @@ def changes(pixels: Pixels, source: MaskSource, fill: Pixels, reading: Reading) 
 
     Costs n + 1 forward passes a picture.
     """
-    shown = reading.passes.perturbed(pixels, Masks(source, fill))
+    return changes_from(pixels, Masks(source, fill), fill, reading)
+
+
+def changes_from(
+    pixels: Pixels, versions: Perturbation, fill: Pixels, reading: Reading
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What each version of the picture makes of the value with nothing shown: the change `n b`, and the base `b`."""
+    shown = reading.passes.perturbed(pixels, versions)
     base = reading.of(reading.passes.scores(fill))
     change = torch.stack([reading.of(scores) for scores in shown]) - base
     return change.float(), base.float()

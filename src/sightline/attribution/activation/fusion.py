@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional
 
 from sightline.attribution.activation.layer_cam import LayerCam
-from sightline.attribution.base import Maps, Method, Traits, Wants
+from sightline.attribution.base import Maps, Method, Traits, Wants, merged
 from sightline.errors import SpecError
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
@@ -62,9 +62,10 @@ class Fusion(Method):
         each = [functional.interpolate(one, size, mode="bilinear", align_corners=False) for one in scaled]
         names = [maps.layer for maps in found if maps.layer is not None]
         said = tuple(word for maps in found for word in maps.warnings)
+        cautions = merged(maps.cautions for maps in found)
         if len(found) == 1:
             said += (f"only one layer was looked at, {names[0]!r}: name those to be joined in `layers`",)
-        return Maps(values=self.joined(torch.stack(each)), layer=", ".join(names), warnings=said)
+        return Maps(values=self.joined(torch.stack(each)), layer=", ".join(names), warnings=said, cautions=cautions)
 
     def _maps(self, passes: Passes, pixels: Pixels, target: Target) -> list[Maps]:
         """The maps of the wrapped method at each layer, the last layer first where none was named."""

@@ -22,7 +22,7 @@ from typing import Annotated, Literal
 import torch
 
 from sightline.attribution.activation.weighting import Weighting, where_negative
-from sightline.attribution.base import Needs, Traits
+from sightline.attribution.base import Cautions, Needs, Traits
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
 from sightline.passes.passes import Passes
@@ -47,7 +47,7 @@ class GradCamPlusPlus(Weighting):
         linear=False,
     )
 
-    def cautions(self, view: LayerView) -> tuple[str, ...]:
+    def cautions(self, view: LayerView) -> Cautions:
         return where_negative(self.name, view)
 
     def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:

@@ -6,9 +6,10 @@
     map = ReLU( Σ_l α_l G_l )                                                         eq. 7
 
 Zhang, Rao, Yang, "Group-CAM: Group Score-Weighted Visual Explanations for Deep Convolutional Networks", 2021 (arXiv
-2103.13859), with groups of neighbouring channels as in the authors' code. Guarantees: with one group it is Grad-CAM, up
-to a factor, wherever the picture seen through Grad-CAM's map beats the blurred picture; else it is zero. Costs G + 2
-forward passes and 1 backward pass to the layer.
+2103.13859), with groups of neighbouring channels as in the authors' code; its first version also set the lowest 70 % of
+each G_l to zero, and added up M_l in place of G_l. Guarantees: with one group it is Grad-CAM, up to a factor, wherever
+the picture seen through Grad-CAM's map beats the blurred picture; else it is zero. Costs G + 2 forward passes and 1
+backward pass to the layer.
 
     sightline.explain(model, "dog.jpg", "group-cam(groups=32)")
 """

@@ -30,6 +30,7 @@ from sightline.types import Doc, Pixels
 
 Kernel = Literal["sigmoid", "rbf", "linear"]
 
+_ROUNDING = 1e-12  # of the squares of activations in float32
 _MOST_CELLS = 4096  # the kernel of more would take minutes and hundreds of megabytes
 
 
@@ -56,13 +57,16 @@ class KpcaCam(Weighting):
                 f"kpca-cam compares all pairs of cells, and layer {view.layer.name!r} has {cells.shape[1]}: choose a "
                 f"layer of at most {_MOST_CELLS}, or use eigen-cam"
             )
-        laid = torch.stack([_component(one - one.mean(0), self.kernel) for one in cells])
+        laid = torch.stack([_component(one, self.kernel) for one in cells])
         return active_side_up(laid, cells).view_as(view.activations[:, 0]).float()
 
 
 def _component(cells: torch.Tensor, kernel: Kernel) -> torch.Tensor:
-    """√λ₁ u₁ of the centred kernel of one picture's cells: `n K` → `n`."""
-    alike = _alike(cells, kernel)
+    """√λ₁ u₁ of the centred kernel of one picture's centred cells: `n K` → `n`; 0 where all cells are alike."""
+    centred = cells - cells.mean(0)
+    if centred.square().sum() <= _ROUNDING * cells.square().sum():
+        return cells.new_zeros(len(cells))
+    alike = _alike(centred, kernel)
     alike = alike - alike.mean(0) - alike.mean(1, keepdim=True) + alike.mean()
     value, vector = strongest(alike)
     return value.sqrt() * vector

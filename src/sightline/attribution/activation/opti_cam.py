@@ -6,8 +6,9 @@
 
 Zhang, Torres, Sicre, Avrithis, Ayache, "Opti-CAM: Optimizing saliency maps for interpretability", Computer Vision and
 Image Understanding 2024 (arXiv 2301.07002). The map is the mask itself, from 0 to 1. Where the score never moves with
-the weights, the map is zero. Guarantees: a constant added to the score, or a positive factor, changes (nearly) nothing.
-Costs n forward and n backward passes and those of the layer.
+the weights, the map is zero. The authors' code takes 50 steps or 100, fewer where the score no longer rises from one
+tenth of them to the next, and only the positive part of A, the same behind a ReLU. Guarantees: a constant added to the
+score, or a positive factor, changes (nearly) nothing. Costs n forward and n backward passes and those of the layer.
 
     sightline.explain(model, "dog.jpg", "opti-cam(steps=50)")
 """

@@ -22,7 +22,7 @@ import torch
 
 from sightline.attribution.activation.grad_cam_plus_plus import cell_shares
 from sightline.attribution.activation.weighting import Weighting, where_negative
-from sightline.attribution.base import Needs, Traits
+from sightline.attribution.base import Cautions, Needs, Traits
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
 from sightline.passes.noise import noisy_copies
@@ -51,7 +51,7 @@ class SmoothGradCamPlusPlus(Weighting):
         linear=False,
     )
 
-    def cautions(self, view: LayerView) -> tuple[str, ...]:
+    def cautions(self, view: LayerView) -> Cautions:
         return where_negative(self.name, view)
 
     def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:

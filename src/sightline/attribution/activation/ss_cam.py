@@ -4,9 +4,10 @@
     map = ReLU( Σ_k softmax_k(C) A_k )
 
 Wang, Naidu, Michael, Kundu, "SS-CAM: Smoothed Score-CAM for Sharper Visual Feature Localization", 2020 (arXiv
-2006.14255), the first of its two forms, in which the masks are shaken and not the picture. The noise of a draw is the
-same for every picture. n = 10 and σ = 2 are the paper's; the authors' code and torch-cam take n = 35. Guarantees: with
-`sigma=0` it is Score-CAM. Costs n·K + 1 forward passes: give `channels`.
+2006.14255). `shaken=picture` is the second of its two forms, (x + δ_i) ⊙ n(U(A_k)), with noise at every channel of
+every pixel, in the network's units. The noise of a draw is the same for every picture. n = 10 and σ = 2 are the
+paper's; the authors' code and torch-cam take n = 35. Guarantees: with `sigma=0` it is Score-CAM. Costs n·K + 1 forward
+passes: give `channels`.
 
     sightline.explain(model, "dog.jpg", "ss-cam(channels=64, samples=4)")
 """
@@ -14,7 +15,7 @@ same for every picture. n = 10 and σ = 2 are the paper's; the authors' code and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 
@@ -23,7 +24,7 @@ from sightline.attribution.activation.channel_masks import (
     Order,
     Reading,
     Value,
-    changes,
+    changes_from,
     strongest,
     weights_of,
 )
@@ -33,6 +34,7 @@ from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
 from sightline.passes.masks import MaskSource
 from sightline.passes.passes import Passes
+from sightline.passes.perturbations import Masks, Perturbation
 from sightline.types import Doc, Pixels, Range
 
 
@@ -54,8 +56,34 @@ class Shaken(MaskSource):
     def _one(self, row: int) -> torch.Tensor:
         channel = row % len(self.masks)
         mask = self.masks.make(slice(channel, channel + 1))
-        generator = torch.Generator().manual_seed((self.seed * len(self) + row) % (1 << 63))
-        return mask + self.sigma * torch.randn(mask.shape[-2:], generator=generator).to(mask)
+        return mask + self.sigma * noise_of(self.seed * len(self) + row, mask[0, 0, 0])
+
+
+@dataclass(frozen=True, eq=False)
+class ShakenPicture(Perturbation):
+    """The picture with noise, seen through every mask `samples` times; all masks once, then all again."""
+
+    masks: ChannelMasks
+    samples: int
+    sigma: float
+    seed: int
+
+    def __len__(self) -> int:
+        return self.samples * len(self.masks)
+
+    def make(self, pixels: Pixels, rows: slice) -> Pixels:
+        return torch.cat([self._one(pixels, row) for row in range(len(self))[rows]])
+
+    def _one(self, pixels: Pixels, row: int) -> Pixels:
+        channel = row % len(self.masks)
+        noise = noise_of(self.seed * len(self) + row, pixels[0])
+        return (pixels + self.sigma * noise) * self.masks.make(slice(channel, channel + 1))[0].to(pixels)
+
+
+def noise_of(seed: int, like: torch.Tensor) -> torch.Tensor:
+    """Standard normal noise of a tensor's shape, from a generator of its own."""
+    generator = torch.Generator().manual_seed(seed % (1 << 63))
+    return torch.randn(like.shape, generator=generator).to(like)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +91,8 @@ class SsCam(Weighting):
     """Score-CAM averaged over noise on its masks."""
 
     samples: Annotated[int, Range(1, 4096), Doc("noisy masks a channel")] = 10
-    sigma: Annotated[float, Range(0, 100), Doc("standard deviation of the noise, where masks go from 0 to 1")] = 2.0
+    sigma: Annotated[float, Range(0, 100), Doc("standard deviation of the noise; masks go from 0 to 1")] = 2.0
+    shaken: Annotated[Literal["masks", "picture"], Doc("what the noise is added to: the paper's two forms")] = "masks"
     score: Annotated[Value, Doc("the network's own score, or the probability")] = "logit"
     order: Annotated[Order, Doc("masks are stretched to 0…1 after they are enlarged, or before")] = "enlarge-first"
     channels: Annotated[int | None, Range(1, 1 << 20), Doc("only those that vary most; all when left out")] = None
@@ -83,7 +112,8 @@ class SsCam(Weighting):
         given = pixels.to(passes.device)
         activations = strongest(view.activations, self.channels)
         plain = ChannelMasks(activations, (given.shape[2], given.shape[3]), self.order)
-        masks = Shaken(plain, self.samples, self.sigma, self.seed)
-        change, base = changes(given, masks, torch.zeros_like(given), Reading(passes, target, self.score))
+        black, how = torch.zeros_like(given), (plain, self.samples, self.sigma, self.seed)
+        versions = ShakenPicture(*how) if self.shaken == "picture" else Masks(Shaken(*how), black)
+        change, base = changes_from(given, versions, black, Reading(passes, target, self.score))
         change = change.unflatten(0, (self.samples, -1)).mean(0)
         return torch.einsum("bk,bkhw->bhw", weights_of(change, base, "softmax"), activations).relu()

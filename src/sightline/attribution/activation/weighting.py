@@ -12,7 +12,7 @@ from typing import Annotated, final
 
 import torch
 
-from sightline.attribution.base import Maps, Method, Wants
+from sightline.attribution.base import Cautions, Maps, Method, Wants, where
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
 from sightline.passes.passes import Passes
@@ -35,8 +35,8 @@ class Weighting(Method):
         """The layer that is named, the network's own, or the one that suits best."""
         return passes.layer(pixels, self.layer if self.layer is not None else passes.classifier.layer, target)
 
-    def cautions(self, view: LayerView) -> tuple[str, ...]:
-        """What the user must know of the map because of what this layer is like."""
+    def cautions(self, view: LayerView) -> Cautions:
+        """What the user must know of each picture's map because of what this layer is like."""
         return ()
 
     def wants(self) -> Wants:
@@ -46,14 +46,13 @@ class Weighting(Method):
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         view = self.look(passes, pixels, target if self.reads_gradients else None)
         values = self.weigh(view, passes, pixels, target)[:, None]
-        return Maps(values=values, layer=view.layer.name, warnings=self.cautions(view))
+        return Maps(values=values, layer=view.layer.name, cautions=self.cautions(view))
 
 
-def where_negative(method: str, view: LayerView) -> tuple[str, ...]:
+def where_negative(method: str, view: LayerView) -> Cautions:
     """The caution of a formula that is derived for activations that are not negative."""
-    if not (view.activations < 0).any():
-        return ()
-    return (
+    return where(
+        (view.activations < 0).flatten(1).any(1),
         f"{method} is derived for activations that are not negative, and those of layer {view.layer.name!r} are of "
         "both signs: its weights may be unstable there; those of hires-cam and layer-cam are not",
     )

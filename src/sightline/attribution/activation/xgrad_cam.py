@@ -19,7 +19,7 @@ from typing import Annotated
 import torch
 
 from sightline.attribution.activation.weighting import Weighting, where_negative
-from sightline.attribution.base import Needs, Traits
+from sightline.attribution.base import Cautions, Needs, Traits
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
 from sightline.passes.passes import Passes
@@ -40,7 +40,7 @@ class XGradCam(Weighting):
         signed=False,
     )
 
-    def cautions(self, view: LayerView) -> tuple[str, ...]:
+    def cautions(self, view: LayerView) -> Cautions:
         return where_negative(self.name, view)
 
     def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
