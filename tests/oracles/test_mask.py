@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from sightline.attribution.mask.extremal_perturbation import area_error
+from sightline.attribution.mask.lowering import Lowering
 from sightline.attribution.mask.operators import bilateral_variation, copied, emptiness, enlarged, total_variation
 from sightline.attribution.mask.pyramid import Seen, faded
 from sightline.attribution.mask.smooth_mask import SmoothMask
@@ -77,10 +78,11 @@ def slow_igos(name: str, x: torch.Tensor, options: dict[str, Any]) -> tuple[torc
     """The mask and the curve of one picture, term by term and point by point, without noise."""
     network, other = strong(), IgosBlur(width=5).make(x[None], ValueRange.unit())[0]
     points, two = options["points"], name == "igos-plus-plus"
+    price = options["sparsity"]
 
     def g(m: torch.Tensor) -> torch.Tensor:
         rough = tv(m) if name == "i-gos" else btv(m, x)
-        return options["sparsity"] * (1 - m).abs().mean() + options["smoothness"] * rough
+        return price * (1 - m).abs().mean() + options["smoothness"] * rough
 
     def deletes(m: torch.Tensor, s: float) -> torch.Tensor:
         return probability(network, s * m * x + (1 - s * m) * other)
@@ -107,13 +109,14 @@ def slow_igos(name: str, x: torch.Tensor, options: dict[str, Any]) -> tuple[torc
     def judged(masks: list[torch.Tensor]) -> float:
         return float(path(masks) if options["judge"] == "path" else network_part(masks, 1.0) + g(whole(masks)))
 
-    masks, last, curve = [torch.ones(SIZE, SIZE) for _ in range(1 + two)], None, []
+    masks, last, curve, scores = [torch.ones(SIZE, SIZE) for _ in range(1 + two)], None, [], []
     for i in range(options["iterations"]):
         leaves = [m.clone().requires_grad_() for m in masks]
         loss = path(leaves)
         d = torch.autograd.grad(loss, leaves)
+        scores.append(deletes(large(whole(masks)), 1.0).item())
         if options["optimiser"] == "momentum":
-            now = [m - options["rate"] * dm for m, dm in zip(masks, d, strict=True)]
+            now = [m - options["rate"] * SIZE * SIZE / 784 * dm for m, dm in zip(masks, d, strict=True)]
             before = last or now
             masks = [(c + i / (i + 3) * (c - b)).clamp(0, 1) for c, b in zip(now, before, strict=True)]
             last = now
@@ -131,30 +134,78 @@ def slow_igos(name: str, x: torch.Tensor, options: dict[str, Any]) -> tuple[torc
                     break
             masks = tried
             curve.append(base)
+        # As the authors' code has it: their list of scores begins with the first one twice.
+        listed = [scores[0], *scores]
+        if options["lowering"] and options["iterations"] > 3:
+            if i == int(options["iterations"] / 2) and abs(listed[0] - listed[i]) <= 0.001:
+                price /= 10
+            elif i == int(options["iterations"] / 1.25) and abs(listed[0] - listed[i]) <= 0.01:
+                price /= 5
     return whole(masks), curve
 
 
+WAYS: list[dict[str, Any]] = [
+    {"optimiser": "line-search", "judge": "mask"},
+    {"optimiser": "line-search", "judge": "path"},
+    {"optimiser": "momentum", "judge": "path"},
+    {"optimiser": "momentum", "judge": "path", "iterations": 6, "sparsity": 0.5, "rate": 4.0, "lowering": True},
+]
+
+
 @pytest.mark.parametrize("name", ["i-gos", "igos-plus", "igos-plus-plus"])
-@pytest.mark.parametrize(
-    ("optimiser", "judge"), [("line-search", "mask"), ("line-search", "path"), ("momentum", "mask")]
-)
-def test_integrated_gradient_optimised_saliency(name: str, optimiser: str, judge: str) -> None:
+@pytest.mark.parametrize("way", WAYS, ids=["line-search-mask", "line-search-path", "momentum", "momentum-lowering"])
+def test_integrated_gradient_optimised_saliency(name: str, way: dict[str, Any]) -> None:
     options: dict[str, Any] = {
-        "iterations": 3, "points": 3, "sparsity": 0.01, "smoothness": 0.2, "optimiser": optimiser, "judge": judge,
-        "step": 100.0, "rate": 3.0,
-    }  # fmt: skip
+        "iterations": 3, "points": 3, "sparsity": 0.01, "smoothness": 0.2, "step": 100.0, "rate": 94.08,
+        "lowering": False,
+    } | way  # fmt: skip
     x = torch.cat([picture(HEIGHT, WIDTH), picture(HEIGHT, WIDTH).flip(-1)])
-    words = ", ".join(f"{word}={value}" for word, value in options.items())
+    words = ", ".join(f"{word}={str(value).lower()}" for word, value in options.items())
     found = explain(strong(), list(x), f"{name}(size={SIZE}, noise=0, fill=igos-blur(width=5), {words})", target=1)
     assert isinstance(found, list)
-    moved = False
+    moved, lowered = False, not options["lowering"]
     for result, pixels in zip(found, x, strict=True):
         mask, curve = slow_igos(name, pixels, options)
         assert close(torch.from_numpy(result.arrays["mask"]), mask, 1e-3)
         assert close(torch.from_numpy(result.map), 1 - large(mask), 1e-3)
         assert result.arrays["curve"].tolist() == pytest.approx(curve, abs=1e-4)
-        moved |= bool((mask < 0.99).any())
+        moved |= bool((mask < 0.998).any())
+        if options["lowering"]:
+            still = slow_igos(name, pixels, options | {"lowering": False})[0]
+            lowered |= not close(mask, still, 1e-4)
     assert moved  # else the oracle had nothing to compare
+    assert lowered  # else it would agree with what never lowers anything
+
+
+def test_the_price_is_lowered_where_the_score_stays_and_nowhere_else() -> None:
+    lowering = Lowering(10, torch.tensor([1.0, 1.0, 1.0]))
+    prices = []
+    for step in range(10):
+        lowering(torch.tensor([0.9, 0.9 - 0.001 * step, 0.9 - 0.1 * step]))
+        prices.append(lowering.price.tolist())
+    assert prices[4] == [1, 1, 1]
+    assert prices[5] == prices[7] == pytest.approx([0.1, 1, 1])
+    assert prices[8] == prices[9] == pytest.approx([0.02, 0.2, 1])
+    short = Lowering(3, torch.tensor([1.0]))
+    for _ in range(3):
+        short(torch.tensor([0.5]))
+    assert short.price.item() == 1
+
+
+def test_hiding_costs_no_slope_where_nothing_is_hidden() -> None:
+    mask = torch.tensor([1.0, 1.0, 0.5, 0.0]).view(1, 1, 2, 2).requires_grad_()
+    (slope,) = torch.autograd.grad(emptiness(mask).sum(), mask)
+    assert slope.flatten().tolist() == [0, 0, -0.25, -0.25]
+
+
+def test_momentum_moves_masks_of_any_number_of_cells_alike() -> None:
+    """Four times the cells, a quarter of the slope of each: the same mask but for its corners."""
+    x = picture(32, 32)[0]
+    said = "noise=0, points=4, iterations=4, smoothness=0, sparsity=0.001, fill=igos-blur(width=9)"
+    found = [explain(strong(), x, f"i-gos(size={size}, rate=20, {said})", target=1) for size in (8, 16)]
+    small, big = (result.map.mean() for result in found)  # type: ignore[union-attr]
+    assert small > 0.01
+    assert big == pytest.approx(small, rel=0.35)  # the same rate for both would make it a quarter
 
 
 # ---- the operators -------------------------------------------------------------------------------------------------

@@ -57,6 +57,7 @@ class ExtremalPerturbation(Method):
         cost="800 (F + B) an area",
         paper="Fong et al., Understanding Deep Networks via Extremal Perturbations and Smooth Masks, ICCV 2019",
         signed=False,
+        linear=False,
     )
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:

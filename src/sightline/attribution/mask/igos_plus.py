@@ -4,7 +4,8 @@
 
 Khorram, Lawson, Li, "iGOS++: Integrated Gradient Optimized Saliency by Bilateral Perturbations", ACM CHIL 2021: the
 step between I-GOS and iGOS++ in their comparison. Both terms are integrated along (s/S)·M, as in I-GOS; BTV forgives
-edges of the mask along edges of the picture. Defaults are the authors'. Guarantees as I-GOS. Costs twice I-GOS.
+edges of the mask along edges of the picture. Defaults are the authors', the steps by momentum as in I-GOS. Guarantees
+as I-GOS. Costs twice I-GOS.
 
     sightline.explain(model, "dog.jpg", "igos-plus")
 """
@@ -17,7 +18,7 @@ from typing import ClassVar
 import torch
 
 from sightline.attribution.base import Needs, Traits
-from sightline.attribution.mask.operators import bilateral_variation, emptiness
+from sightline.attribution.mask.operators import bilateral_variation
 from sightline.attribution.mask.path_descent import PathDescent
 from sightline.passes.blends import Term
 from sightline.types import Pixels
@@ -31,11 +32,12 @@ class IGosPlus(PathDescent):
     traits = Traits(
         family="mask",
         needs=Needs.GRADIENTS,
-        cost="2n·S (F + B) + up to 28n F",
+        cost="2n·S (F + B)",
         paper="Khorram et al., iGOS++: Integrated Gradient Optimized Saliency by Bilateral Perturbations, CHIL 2021",
         signed=False,
+        linear=False,
         deterministic=False,
     )
 
-    def regulariser(self, mask: torch.Tensor, pixels: Pixels) -> torch.Tensor:
-        return self.sparsity * emptiness(mask) + self.smoothness * bilateral_variation(mask, pixels)
+    def roughness(self, mask: torch.Tensor, pixels: Pixels) -> torch.Tensor:
+        return bilateral_variation(mask, pixels)

@@ -56,6 +56,7 @@ class MeaningfulPerturbation(Method):
         cost="n (F + B) + 13 F",
         paper="Fong, Vedaldi, Interpretable Explanations of Black Boxes by Meaningful Perturbation, ICCV 2017",
         signed=False,
+        linear=False,
         deterministic=False,
     )
 

@@ -31,7 +31,11 @@ def copied(masks: torch.Tensor, pixels: Pixels, soft: float) -> torch.Tensor:
 
 
 def emptiness(mask: torch.Tensor) -> torch.Tensor:
-    """mean |1 − M| of each picture, `b`: how much is hidden."""
+    """mean |1 − M| of each picture, `b`: how much is hidden.
+
+    Where nothing is hidden, the slope of |·| is 0, as in the authors' code: every cell that hides some of the score is
+    hidden a little, worth its price or not, and the map ranks them all. By the slope of 1 − M most would stay at 0.
+    """
     return (1 - mask).abs().flatten(1).mean(1)
 
 

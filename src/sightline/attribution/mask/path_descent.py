@@ -3,19 +3,24 @@
     direction = Σ_terms ± 1/S Σ_s ∂p(blend with (s/S)·M)/∂M + ∇g(M),   g = sparsity · mean|1 − M| + smoothness · TV(M)
     M ← clip(M − α · direction)
 
-p is the probability of the target. A method states its terms and its g.
+p is the probability of the target. A method states its terms and its g. By `momentum` (Jiang, Khorram, Li, "Diverse
+Explanations for Object Detectors with Nesterov-Accelerated iGOS++", BMVC 2023) α is `rate`, in proportion to the cells
+of the mask: the loss is a mean over them. With `smoothness=20` a rate above 3 makes the mask a chequer-board. By
+`line-search` α is the largest of `step`, `step`/5, … that lowers the loss named by `judge`.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 import torch
 
 from sightline.attribution.base import Maps, Method
-from sightline.attribution.mask.operators import enlarged, grid_of
+from sightline.attribution.mask.lowering import Lowering
+from sightline.attribution.mask.operators import emptiness, enlarged, grid_of
 from sightline.attribution.mask.steps import STEP, LineSearch, Momentum
 from sightline.images.fills import Fill, IgosBlur
 from sightline.models.targets import Target
@@ -24,15 +29,19 @@ from sightline.passes.blends import Blends, Term
 from sightline.passes.passes import Passes
 from sightline.types import Doc, Pixels, Range
 
+CELLS = 28 * 28
+"""For how many cells of a mask the rate of the momentum is given."""
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+
+@dataclass(frozen=True, eq=False)
 class Question:
-    """One step of a batch whose masks are sought: the pictures, and the noise of this step."""
+    """One step of a batch whose masks are sought: the pictures, the price of hiding, and the noise of this step."""
 
     passes: Passes
     pixels: Pixels
     target: Target
     other: Pixels
+    price: torch.Tensor
     noise: torch.Tensor | None = None
     seed: int = 0
 
@@ -43,6 +52,7 @@ class Question:
             pixels=self.pixels[which],
             target=self.target.rows(which.cpu()),
             other=self.other[which],
+            price=self.price[which],
             noise=None if self.noise is None else self.noise[which],
         )
 
@@ -59,12 +69,13 @@ class PathDescent(Method):
     noise: Annotated[
         float, Range(0, 10), Doc("standard deviation of the noise, in parts of the picture's own standard deviation")
     ] = 0.2
-    optimiser: Annotated[Literal["line-search", "momentum"], Doc("how far each step goes")] = "line-search"
+    lowering: Annotated[bool, Doc("whether the weight of what is hidden falls where the score does not")] = False
+    optimiser: Annotated[Literal["momentum", "line-search"], Doc("how far each step goes")] = "momentum"
     judge: Annotated[
         Literal["path", "mask"], Doc("what the line search lowers: the mean over the way, or the loss at the mask")
-    ] = "mask"
+    ] = "path"
     step: Annotated[float, STEP, Doc("longest step of the line search")] = 1000.0
-    rate: Annotated[float, STEP, Doc("of the momentum")] = 2.0
+    rate: Annotated[float, STEP, Doc("of the momentum, for 28 × 28 cells; in proportion for others")] = 2.0
     fill: Annotated[Fill, Doc("what a hidden part shows")] = IgosBlur()
     seed: Annotated[int, Range(0, 2**63 - 1), Doc("of the noise")] = 0
 
@@ -74,24 +85,28 @@ class PathDescent(Method):
     """How many masks are sought for each picture; their product is the result."""
 
     @abstractmethod
-    def regulariser(self, mask: torch.Tensor, pixels: Pixels) -> torch.Tensor:
-        """g of each picture, `b`, for the result mask `b 1 h w`."""
+    def roughness(self, mask: torch.Tensor, pixels: Pixels) -> torch.Tensor:
+        """TV of each picture, `b`, for the result mask `b 1 h w`."""
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         given = pixels.to(passes.device)
         other = self.fill.make(given, passes.classifier.values)
         noise = self.noise * given.float().flatten(1).std(1, correction=0) if self.noise else None
+        asked = Question(passes, given, target, other, torch.full((len(given),), self.sparsity).to(other.device), noise)
         masks = torch.ones(len(given), self.masks, *grid_of(given, self.size), device=passes.device)
-        search, momentum, curve = LineSearch(self.step), Momentum(self.rate), []
+        search, momentum = LineSearch(self.step), Momentum(self.rate * masks[0, 0].numel() / CELLS)
+        lowering, curve = Lowering(self.iterations, asked.price), []
         for done in range(self.iterations):
-            seed = self.seed * 1_000_003 + done * self.points
-            asked = Question(passes=passes, pixels=given, target=target, other=other, noise=noise, seed=seed)
+            asked = replace(asked, price=lowering.price, seed=self.seed * 1_000_003 + done * self.points)
             direction, loss = self._direction(asked, masks)
+            score = self._score(asked, masks) if self.lowering else None
             if self.optimiser == "momentum":
                 masks = momentum(masks, direction)
             else:
                 loss = loss if self.judge == "path" else self._loss(asked, masks)
-                masks = search(masks, direction, loss, lambda some, which: self._loss(asked.of(which), some))  # noqa: B023
+                masks = search(masks, direction, loss, partial(self._tried, asked))
+            if score is not None:
+                lowering(score)
             curve.append(loss)
         mask = masks.prod(1, keepdim=True)
         return Maps(values=enlarged(1 - mask, given), arrays={"mask": mask[:, 0], "curve": torch.stack(curve, dim=1)})
@@ -102,9 +117,23 @@ class PathDescent(Method):
         loss, gradient = asked.passes.at(asked.pixels, masks, lambda leaf: self._blends(asked, leaf, self.points), aim)
         with torch.enable_grad():
             leaf = masks.clone().requires_grad_()
-            rough = self.regulariser(leaf.prod(1, keepdim=True), asked.pixels.float())
+            rough = self._regulariser(asked, leaf)
             (own,) = torch.autograd.grad(rough.sum(), leaf)
         return gradient + own, loss + rough.detach()
+
+    def _tried(self, asked: Question, masks: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
+        return self._loss(asked.of(which), masks)
+
+    def _regulariser(self, asked: Question, masks: torch.Tensor) -> torch.Tensor:
+        """g of each picture, `b`."""
+        mask = masks.prod(1, keepdim=True)
+        return asked.price * emptiness(mask) + self.smoothness * self.roughness(mask, asked.pixels.float())
+
+    def _score(self, asked: Question, masks: torch.Tensor) -> torch.Tensor:
+        """The probability of what the result mask leaves, `b`."""
+        shown = enlarged(masks.prod(1, keepdim=True), asked.pixels).to(asked.other.dtype)
+        (scores,) = asked.passes.perturbed(asked.pixels, Blends(masks=shown, other=asked.other))
+        return asked.passes.probability(scores, asked.target)
 
     def _loss(self, asked: Question, masks: torch.Tensor) -> torch.Tensor:
         """What the line search judges by, `b`: the mean over the way with its noise, or its end without."""
@@ -112,7 +141,7 @@ class PathDescent(Method):
         scores = asked.passes.perturbed(asked.pixels, self._blends(asked, masks, points, self.judge == "path"))
         each = torch.stack([asked.passes.probability(found, asked.target) for found in scores])
         network = self._weights(points).to(each) @ each
-        return network + self.regulariser(masks.prod(1, keepdim=True), asked.pixels.float())
+        return network + self._regulariser(asked, masks)
 
     def _weights(self, points: int) -> torch.Tensor:
         return torch.tensor([weight / points for _, weight in self.terms for _ in range(points)])
