@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +50,10 @@ class Doc:
     """What a field means, in a few words with its unit: shown by the command, the form and the docs."""
 
     text: str
+
+
+Seed: TypeAlias = Annotated[int, Range(0, 2**63 - 1), Doc("of what is drawn")]
+"""The field of everything that draws random numbers, so that `seed=` of a call finds it."""
 
 
 @dataclass(frozen=True)

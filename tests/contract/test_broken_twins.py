@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -125,6 +125,25 @@ class LosesRows(Honest):
         return Maps(values=super().attribute(passes, pixels, target).values[..., : pixels.shape[-2] // 2, :])
 
 
+class LooksNowhere(Honest):
+    """Says that it does not weigh places against each other, and does not even see the one that decides."""
+
+    traits = replace(TRAITS, finds=False)
+
+    def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
+        return Maps(values=super().attribute(passes, pixels, target).values.roll(pixels.shape[-1] // 2, -1))
+
+
+class StretchesRounding(Honest):
+    """Shows what a network sees whatever the class, and stretches rounding into a map where it sees nothing."""
+
+    traits = replace(TRAITS, class_sensitive=False)
+
+    def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
+        values = passes.gradients(pixels, Target.of(0, len(pixels))).abs() + 1e-9 * pixels
+        return Maps(values=values / values.amax((1, 2, 3), keepdim=True))
+
+
 @dataclass(frozen=True, kw_only=True)
 class ForgetsSeed(Honest):
     seed: int = 0
@@ -173,6 +192,9 @@ def test_the_honest_twin_keeps_the_contract() -> None:
         (SwallowsErrors(), "S1-passes"),
         (FlattensSmallMaps(), "N2-scale"),
         (LosesRows(), "M7-places"),
+        (LooksNowhere(), "M7-places"),
+        (LooksNowhere(), "M11-colours"),
+        (StretchesRounding(), "N1-flat"),
         (Transposes(), "M7-places"),
         (Transposes(), "M6-tokens"),
         (ForgetsSeed(), "R1-seeds"),

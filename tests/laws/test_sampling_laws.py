@@ -86,10 +86,10 @@ def test_lime_without_penalty_finds_the_weights_of_a_linear_network(seed: int) -
 
 
 @LAW
-@given(SEEDS)
-def test_sobol_of_a_linear_network_is_the_share_of_each_squared_weight(seed: int) -> None:
+@given(SEEDS, st.sampled_from(["jansen", "janon", "glen"]))
+def test_sobol_of_a_linear_network_is_the_share_of_each_squared_weight(seed: int, estimator: str) -> None:
     network, x = flat(6, 6, seed), picture(6, 6, seed=seed)
-    spec = "sobol(regions=grid(rows=2, columns=2), samples=512, fill=grey)"
+    spec = f"sobol(regions=grid(rows=2, columns=2), samples=512, fill=grey, estimator={estimator})"
     found = result_of(network, x, spec, target=1, seed=seed)
     own = ((x[0] - 0.5) * network[1].weight[1].detach().reshape(3, 6, 6)).sum(0).numpy()
     weights = np.array([own[found.arrays["regions"] == region].sum() for region in range(4)])
@@ -168,7 +168,9 @@ def test_the_error_of_a_kernel_fit_by_its_residuals_alone_is_caught(monkeypatch:
         )
 
 
-@pytest.mark.parametrize("spec", ["sobol(samples=32, {more})", "hsic(samples=100, {more})"])
+@pytest.mark.parametrize(
+    "spec", ["sobol(samples=32, {more})", "sobol(samples=32, estimator=glen, {more})", "hsic(samples=100, {more})"]
+)
 def test_the_standard_error_of_an_even_sequence_is_not_told_too_small(spec: str) -> None:
     network, x = smooth(), picture(7, 8)
     with torch.no_grad():

@@ -291,12 +291,12 @@ def test_full_grad_without_the_bias_of_normalisation_is_caught(monkeypatch: pyte
     monkeypatch.setattr(full_grad, "biases_of", forgetful)
     result = result_of(with_normalisation(), picture(9, 12), "full-grad", target=1)
     assert abs(result.numbers["missing_from_score"]) > 0.01
-    assert any("make up all but" in warning for warning in result.warnings)
+    assert any("missing_from_score" in warning for warning in result.warnings)
 
 
 def test_full_grad_says_where_a_network_is_not_piecewise_linear() -> None:
     result = result_of(smooth(), picture(6, 7), "full-grad", target=1)
-    assert any("make up all but" in warning for warning in result.warnings)
+    assert any("missing_from_score" in warning for warning in result.warnings)
 
 
 # ---- XRAI ----------------------------------------------------------------------------------------------------------
@@ -330,10 +330,26 @@ def test_xrai_grows_regions(seed: int, fewest: int) -> None:
     generator = np.random.default_rng(seed)
     regions, values = generator.random((12, 60)) < 0.2, generator.normal(size=60)
     regions[:, :3] = False  # no region covers these
-    found = xrai.grow(regions, values, fewest)
+    found = xrai.grow(regions, values, fewest, "grown")
     assert np.allclose(found, slow_growth(regions, values, fewest))
     assert found.sum() == pytest.approx(values.sum())
     assert np.allclose(found[:3], found[0])
+
+
+@pytest.mark.parametrize("fewest", [1, 4])
+@pytest.mark.parametrize("seed", range(5))
+def test_xrai_orders_regions_once(seed: int, fewest: int) -> None:
+    generator = np.random.default_rng(seed)
+    regions, values = generator.random((12, 60)) < 0.2, generator.normal(size=60)
+    regions[:, :3] = False  # no region covers these
+    expected, covered = np.zeros(60), np.zeros(60, bool)
+    for region in sorted(regions, key=lambda region: -values[region].mean()):
+        new = region & ~covered
+        if new.sum() >= fewest:
+            expected[new], covered = values[new].mean(), covered | region
+    expected[~covered] = values[~covered].mean()
+    assert np.allclose(xrai.grow(regions, values, fewest, "once"), expected)
+    assert not np.allclose(xrai.grow(regions, values, fewest, "grown"), expected)
 
 
 @pytest.mark.parametrize("radius", [0, 1, 3, 9])

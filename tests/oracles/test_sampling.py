@@ -303,6 +303,35 @@ def test_sobol_is_jansens_estimate() -> None:
     assert found.passes.forward == 1 + 8 * 5
 
 
+@pytest.mark.parametrize("estimator", ["homma", "janon", "glen"])
+def test_sobol_by_other_estimators(estimator: str) -> None:
+    network, x, regions = sharp(), picture(6, 6), blocks(6, 6, 2, 2)
+    fields = "regions=grid(rows=2, columns=2), samples=8, fill=grey, seed=1"
+    found = result_of(network, x, f"sobol({fields}, estimator={estimator})", target=1)
+    design = torch.quasirandom.SobolEngine(8, scramble=True, seed=1).draw(8).double()
+    a, b = design[:, :4], design[:, 4:]
+    f = np.array([v(network, x, regions, row) for row in a])
+    indices, errors = [], []
+    for region in range(4):
+        rows = [torch.cat([a[n, :region], b[n, region, None], a[n, region + 1 :]]) for n in range(8)]
+        g = np.array([v(network, x, regions, row) for row in rows])
+        indices.append(total_index(estimator, f, g))
+        left = [total_index(estimator, np.delete(f, n), np.delete(g, n)) for n in range(8)]
+        errors.append(math.sqrt(7 / 8 * sum((one - sum(left) / 8) ** 2 for one in left)))
+    assert close(torch.from_numpy(found.map), torch.tensor(indices)[regions], 1e-3)
+    assert close(torch.from_numpy(found.arrays["standard_error"]), torch.tensor(errors)[regions], 1e-3)
+
+
+def total_index(estimator: str, f: np.ndarray, g: np.ndarray) -> float:
+    """The total index as its papers write it, from v(A) and v(C_i)."""
+    if estimator == "homma":
+        return float(1 - (np.mean(f * g) - f.mean() ** 2) / f.var(ddof=1))
+    if estimator == "glen":
+        return float(1 - np.corrcoef(f, g)[0, 1])
+    middle = (f.mean() + g.mean()) / 2
+    return float(1 - (np.mean(f * g) - middle**2) / (np.mean((f**2 + g**2) / 2) - middle**2))
+
+
 @pytest.mark.parametrize("width", ["distances", "scores"])
 def test_hsic_is_the_trace(width: str) -> None:
     network, x, regions = sharp(), picture(6, 6), blocks(6, 6, 2, 2)

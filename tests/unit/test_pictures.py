@@ -17,9 +17,9 @@ from sightline.pictures import colours, lettering, sheets
 from sightline.pictures.bars import bar_table, colour_bar, ticks, with_colour_bar
 from sightline.pictures.colours import colour_map
 from sightline.pictures.curves import Curve, curve_svg
-from sightline.pictures.overlay import composite, heat, heat_layer, overlay, unseen_layer
+from sightline.pictures.overlay import composite, heat, heat_layer, overlay, pale_grey, unseen_layer
 from sightline.pictures.scale import ALL_ZERO, FLAT, NO_POSITIVE, Scale, findings, normalise, scale_of
-from sightline.pictures.style import Style
+from sightline.pictures.style import PLAIN, Style, is_fine
 
 SIGNED = np.array([[-2.0, 0.0, 1.0], [0.5, -1.0, 2.0]], np.float32)
 PICTURE = np.full((2, 3, 3), 100, np.uint8)
@@ -126,6 +126,36 @@ def test_the_scale_says_what_it_shows() -> None:
     assert scale_of(np.array([[0, 1e-12]])).words() == "scale 0 to 1e-12"
 
 
+def test_a_map_that_never_comes_near_zero_is_drawn_from_its_smallest_value() -> None:
+    values = np.linspace(0.3, 0.5, 6).reshape(2, 3)
+    scale = scale_of(values)
+    assert scale == Scale(0.3, 0.5, lifted=True)
+    assert "drawn from its smallest value" in scale.words()
+    assert ticks(scale) == [(0.0, "0.3"), (1.0, "0.5")]
+    assert normalise(values, scale).ravel() == pytest.approx(np.linspace(0, 1, 6), abs=1e-6)
+    assert scale_of(values - 0.25) == Scale(0, 0.25)  # a fifth of the largest is near zero
+    assert scale_of([values, values - 0.3]) == Scale(0, 0.5)  # the maps of one scale have one beginning
+    mostly = np.where(np.arange(200) == 7, 4.0, 3.0).reshape(10, 20)
+    assert scale_of(mostly, percentile=50) == Scale(0, 3, percentile=50)  # nothing is left between the ends
+
+
+def test_a_fine_map_lies_over_a_pale_grey_picture_at_any_size() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(120, 140))
+    blocks = np.kron(rng.normal(size=(12, 14)), np.ones((10, 10)))
+    assert is_fine(noise)
+    assert is_fine(np.kron(noise, np.ones((4, 4))))
+    assert not is_fine(blocks)
+    assert not is_fine(rng.normal(size=(40, 60)))  # its pixels are seen one by one
+    picture = rng.integers(0, 256, (120, 140, 3), np.uint8)
+    drawn = overlay(picture, noise)
+    assert (drawn == composite(pale_grey(picture), heat_layer(noise), PLAIN.alpha)).all()
+    weak = np.abs(noise) < 1e-3 * np.abs(noise).max()
+    assert np.ptp(drawn[weak].astype(int), axis=1).max() <= 2  # nothing but grey where the map is nothing
+    assert (overlay(picture, noise, Style(blend="strength")) != drawn).any()
+    assert (overlay(picture, blocks) == overlay(picture, blocks, Style(blend="strength"))).all()
+
+
 def test_outliers_are_cut_and_a_cut_to_zero_is_not_made() -> None:
     values = np.arange(1, 101, dtype=np.float64).reshape(10, 10)
     values[9, 9] = 1e6
@@ -198,7 +228,7 @@ def test_what_the_network_never_saw_is_hatched_and_does_not_count() -> None:
     seen[0, 0] = False
     values = SIGNED.copy()
     values[0, 0] = np.nan
-    drawn = overlay(PICTURE, values, Style(), seen=seen)
+    drawn = overlay(PICTURE, values, Style(percentile=100), seen=seen)
     assert (drawn[0, 0] == composite(PICTURE, unseen_layer(seen))[0, 0]).all()
     assert (drawn[0, 0] != PICTURE[0, 0]).any()
     assert (drawn[seen] == overlay(PICTURE, np.where(seen, SIGNED, 0), Style(), Scale(-2, 2))[seen]).all()

@@ -8,10 +8,11 @@ bringing a coarse map to the picture, the checks of what came out.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, ClassVar, final
+from itertools import chain
+from typing import Any, ClassVar, TypeAlias, final
 
 import torch
 from torch import nn
@@ -31,6 +32,7 @@ class Needs(Enum):
     SCORES = "scores"
     GRADIENTS = "gradients"
     LAYER = "gradients and a layer on a grid"
+    ATTENTION = "gradients and attention between tokens"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +48,9 @@ class Traits:
         complete: whether the map sums to a difference of scores.
         deterministic: whether the map does not depend on a seed.
         class_sensitive: whether another target gives another map.
-        finds: whether the peak of the map lies on what speaks most for the class.
-        linear: whether the map of k·score is k times the map; asked of the gradient and activation families only.
+        finds: whether the peak of the map lies on what speaks most for the class where many places do; of a method
+            that does not weigh them against each other it is asked only where one place decides.
+        linear: whether the map of k·score is k times the map, k > 0.
     """
 
     family: str
@@ -62,6 +65,21 @@ class Traits:
     linear: bool = True
 
 
+Cautions: TypeAlias = tuple[tuple[str, ...], ...]
+"""Words for each picture of a batch."""
+
+
+def where(holds: torch.Tensor, words: str) -> Cautions:
+    """The words for the pictures of which something holds, bool `b`, and no word for the others."""
+    return tuple((words,) if one else () for one in holds.tolist())
+
+
+def merged(each: Iterable[Cautions]) -> Cautions:
+    """What several maps of the same pictures must say, once each, picture by picture."""
+    told = [cautions for cautions in each if cautions]
+    return tuple(tuple(dict.fromkeys(chain(*of_one))) for of_one in zip(*told, strict=True))
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Maps:
     """What a method found, for every picture of a batch.
@@ -71,7 +89,8 @@ class Maps:
         layer: the layer that was looked at, if any.
         numbers: `b` each, such as the completeness error.
         arrays: `b …` each, such as the label map under occlusion.
-        warnings: what the user must know of these maps.
+        warnings: what the user must know of all these maps.
+        cautions: what the user must know of single ones: one tuple a picture, or none at all.
     """
 
     values: torch.Tensor
@@ -79,6 +98,7 @@ class Maps:
     numbers: Mapping[str, torch.Tensor] = field(default_factory=dict)
     arrays: Mapping[str, torch.Tensor] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    cautions: Cautions = ()
 
     def at_pixels(self, height: int, width: int) -> Map:
         """The map, `b h w`: channels summed, a layer's grid enlarged bilinearly to the picture."""
@@ -159,7 +179,7 @@ class Method(Named):
                 f"{self.name} needs {needs.value}, but {classifier.name!r} is forward-only (a function from pixels to "
                 "scores): use a perturbation method such as occlusion, or give the nn.Module itself"
             )
-        if needs is Needs.LAYER and classifier.network is None:
+        if needs in (Needs.LAYER, Needs.ATTENTION) and classifier.network is None:
             raise NotSupportedError(
                 f"{self.name} needs a layer, but {classifier.name!r} is a function without layers: "
                 "give the nn.Module itself, or use gradient methods"

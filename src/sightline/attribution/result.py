@@ -88,6 +88,7 @@ class Attribution:
         warnings: what the user must know before believing the map.
         numbers: what else the method measured, such as `completeness_error`.
         arrays: what else the method saw, such as the label map under occlusion.
+        names: class index → name, of the classes that the arrays tell of.
         origin: network, preparation, precision, versions.
     """
 
@@ -106,6 +107,7 @@ class Attribution:
     warnings: tuple[str, ...] = ()
     numbers: Mapping[str, float] = field(default_factory=dict)
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    names: Mapping[int, str] = field(default_factory=dict)
 
     @cached_property
     def picture_map(self) -> NDArray[np.float32]:

@@ -18,16 +18,24 @@ from sightline.attribution.activation.is_cam import IsCam
 from sightline.attribution.activation.kpca_cam import KpcaCam
 from sightline.attribution.activation.layer_cam import LayerCam
 from sightline.attribution.activation.opti_cam import OptiCam
+from sightline.attribution.activation.poly_cam import PolyCam
 from sightline.attribution.activation.recipro_cam import ReciproCam
 from sightline.attribution.activation.refine_cam import RefineCam
+from sightline.attribution.activation.relevance_cam import RelevanceCam
 from sightline.attribution.activation.score_cam import ScoreCam
+from sightline.attribution.activation.seg_eigen_cam import SegEigenCam
 from sightline.attribution.activation.shapley_cam import ShapleyCam
 from sightline.attribution.activation.smooth_grad_cam_plus_plus import SmoothGradCamPlusPlus
 from sightline.attribution.activation.ss_cam import SsCam
 from sightline.attribution.activation.xgrad_cam import XGradCam
+from sightline.attribution.attention.attention_relevance import AttentionRelevance
+from sightline.attribution.attention.attention_rollout import AttentionRollout
+from sightline.attribution.attention.le_grad import LeGrad
 from sightline.attribution.base import Method
 from sightline.attribution.combined.guided_grad_cam import GuidedGradCam
 from sightline.attribution.combined.zeiler_fergus import ZeilerFergus
+from sightline.attribution.concepts.craft import Craft
+from sightline.attribution.concepts.deep_feature_factorisation import DeepFeatureFactorisation
 from sightline.attribution.gradient.blur_ig import BlurIG
 from sightline.attribution.gradient.deconvnet import Deconvnet
 from sightline.attribution.gradient.deep_lift import DeepLift
@@ -57,6 +65,10 @@ from sightline.attribution.perturbation.partition_shap import PartitionShap
 from sightline.attribution.perturbation.rise import Rise
 from sightline.attribution.perturbation.shapley_sampling import ShapleySampling
 from sightline.attribution.perturbation.sobol import Sobol
+from sightline.attribution.relevance.attn_lrp import AttnLrp
+from sightline.attribution.relevance.contrastive_excitation_backprop import ContrastiveExcitationBackprop
+from sightline.attribution.relevance.excitation_backprop import ExcitationBackprop
+from sightline.attribution.relevance.lrp import Lrp
 from sightline.spec import Catalogue
 
 METHODS: Catalogue[Method] = Catalogue(
@@ -92,20 +104,26 @@ METHODS: Catalogue[Method] = Catalogue(
         VarGrad,
         FullGrad,
         Xrai,
+        Lrp,
+        AttnLrp,
+        ExcitationBackprop,
+        ContrastiveExcitationBackprop,
         Cam,
         GradCam,
-        ShapleyCam,
-        RefineCam,
-        SmoothGradCamPlusPlus,
-        FinerCam,
-        FusedCam,
         GradCamPlusPlus,
+        SmoothGradCamPlusPlus,
         HiResCam,
         GradCamElementWise,
         XGradCam,
         LayerCam,
+        ShapleyCam,
+        RelevanceCam,
+        FinerCam,
+        FusedCam,
+        RefineCam,
         EigenCam,
         EigenGradCam,
+        SegEigenCam,
         KpcaCam,
         Fem,
         AblationCam,
@@ -113,8 +131,14 @@ METHODS: Catalogue[Method] = Catalogue(
         SsCam,
         IsCam,
         GroupCam,
+        PolyCam,
         ReciproCam,
         OptiCam,
+        AttentionRollout,
+        AttentionRelevance,
+        LeGrad,
+        DeepFeatureFactorisation,
+        Craft,
         GuidedGradCam,
         ZeilerFergus,
     ],

@@ -13,6 +13,8 @@ from sightline.pictures.style import PLAIN, Style
 UNSEEN = "hatched: the network never saw this part"
 UNSEEN_GREY = 128
 UNSEEN_COVER = 0.6
+PALE = 0.45
+"""How much white is mixed into the grey picture under a fine map."""
 
 
 def heat(values: NDArray, style: Style = PLAIN, scale: Scale | None = None) -> NDArray[np.uint8]:
@@ -35,6 +37,9 @@ def overlay(
     """
     under = as_picture(picture)
     check_fits(under, values, seen)
+    style = style.settled(values if seen is None else np.where(seen, values, 0))
+    if style.blend == "grey":
+        under = pale_grey(under)
     layer = heat_layer(values, style, scale, seen)
     over = composite(under, layer, style.alpha)
     return over if seen is None else composite(over, unseen_layer(seen))
@@ -49,17 +54,24 @@ def heat_layer(
     """The map as a layer to lay over its picture, `h w 4` of bytes, the last one opacity.
 
     It is opaque where the map is strongest (everywhere with `blend="even"`), so that a slider may thin the whole
-    layer, starting at `style.alpha`. A flat map gives an empty layer. Where the network did not see, it is empty.
+    layer, starting at `style.alpha`; with `blend="grey"` it belongs over `pale_grey`. A flat map gives an empty layer.
+    Where the network did not see, it is empty.
     """
     if seen is not None:
         check_fits(values, values, seen)
         values = np.where(seen, values, 0)
-    scale = scale or style.scale(values, seen)
+    scale, style = scale or style.scale(values, seen), style.settled(values)
     places = normalise(values, scale)
-    opacity = _opacity(places, scale) if style.blend == "strength" or scale.flat else np.ones_like(places)
+    opacity = np.ones_like(places) if style.blend == "even" and not scale.flat else _opacity(places, scale, style)
     if seen is not None:
         opacity = opacity * seen
     return np.dstack([style.table(scale)[_rows(places)], _rows(opacity).astype(np.uint8)])
+
+
+def pale_grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture `h w 3` without its colours and most of its darkness, so that dots of colour stand out on it."""
+    grey = np.asarray(Image.fromarray(picture).convert("L"), np.float32)
+    return np.repeat(np.rint(grey + PALE * (255 - grey)).astype(np.uint8)[..., None], 3, axis=2)
 
 
 def unseen_layer(seen: NDArray) -> NDArray[np.uint8]:
@@ -101,13 +113,16 @@ def check_fits(picture: NDArray, values: NDArray, seen: NDArray | None = None) -
             )
 
 
-def _opacity(places: NDArray[np.float32], scale: Scale) -> NDArray[np.float32]:
+def _opacity(places: NDArray[np.float32], scale: Scale, style: Style) -> NDArray[np.float32]:
     """From nothing at zero to 1 at the strong end, growing with strength.
 
     One sign: the square root, so that weak evidence can still be seen. Both: flat about zero, since a bend where the
-    sign changes would draw a line into the picture that is not in the map.
+    sign changes would draw a line into the picture that is not in the map; a fine map is all bends, and its strength
+    is its opacity.
     """
     strong = strength(places, scale)
+    if style.blend == "grey":
+        return strong
     return strong * strong * (3 - 2 * strong) if scale.diverging else np.sqrt(strong)
 
 

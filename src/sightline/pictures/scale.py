@@ -1,8 +1,9 @@
 """The display scale: which value gets which colour, as a value that is stated beside every picture.
 
-Raw values are never changed. A scale always holds zero at a fixed place: at the weak end where one sign is shown, in
-the middle where both are. There is no minimum subtracted (it would draw weak evidence as none) and no epsilon added
-(it would blank maps of small numbers): a map times a positive number looks the same.
+Raw values are never changed. A scale holds zero at a fixed place: at the weak end where one sign is shown, in the
+middle where both are. No minimum is subtracted (it would draw weak evidence as none), but where a map nowhere comes
+near zero, as the mean of a probability does not: there only the differences say something, and the bar says where they
+begin. No epsilon is added (it would blank maps of small numbers): a map times a positive number looks the same.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ ALL_ZERO = "the map is flat: it is zero everywhere, so it points to no place in 
 NO_POSITIVE = "no positive evidence: the map is nowhere above zero, it shows only what spoke against this answer"
 FLAT_SPREAD = 1e-6
 """Differences below this share of the largest value are rounding in float32, not evidence."""
+LIFTED = 0.25
+"""A map above this share of its largest value everywhere is drawn from its smallest value."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,9 @@ class Scale:
     """Which values lie at the ends of the colours; `low <= high`, in the units of the map.
 
     Both signs shown: `low == -high` and zero has the middle colour. One sign: one end is zero, and the colours run from
-    zero to the other end, so that the last colour is the strongest. `flat`: the map has one value everywhere and is
-    drawn as nothing; `low` and `high` both hold that value.
+    zero to the other end, so that the last colour is the strongest. `lifted`: the map nowhere comes near zero, and the
+    colours run from its smallest value, `0 < low < high`. `flat`: the map has one value everywhere and is drawn as
+    nothing; `low` and `high` both hold that value.
     """
 
     low: float
@@ -40,6 +44,7 @@ class Scale:
     sign: Sign = "all"
     flat: bool = False
     percentile: float = 100.0
+    lifted: bool = False
 
     def __post_init__(self) -> None:
         check_sign(self.sign)
@@ -47,7 +52,8 @@ class Scale:
         if not (np.isfinite(self.low) and np.isfinite(self.high)):
             raise NonFiniteError(f"a scale needs finite ends, and {self.low} to {self.high} came")
         one_sided = self.low < self.high and 0.0 in (self.low, self.high)
-        if not (self.flat or one_sided or self.low == -self.high < 0):
+        lifted = self.lifted and 0 < self.low < self.high
+        if not (self.flat or one_sided or lifted or self.low == -self.high < 0):
             raise SpecError(f"a scale is -m to m, 0 to m or -m to 0, and {self.low:g} to {self.high:g} came")
 
     @property
@@ -68,6 +74,8 @@ class Scale:
     def remarks(self) -> str:
         """What the numbers at the ends do not say: flat, a part of the values, outliers cut; empty where nothing."""
         found = ["flat"] if self.flat else []
+        if self.lifted:
+            found.append("drawn from its smallest value, which is not near 0")
         if self.sign != "all":
             found.append("sign left out" if self.sign == "absolute" else f"{self.sign} part only")
         if self.percentile < 100:
@@ -79,7 +87,8 @@ def scale_of(maps: NDArray | Sequence[NDArray], sign: Sign = "all", percentile: 
     """The scale of one map `h w`, or the one scale that several maps (a list, or `b h w`) share.
 
     `sign`: show `all` values, the `positive` or the `negative` part, or the `absolute` value. `all` gives a scale
-    symmetric about zero, but 0 to the largest where no value is negative. `percentile` cuts outliers: the strong end is
+    symmetric about zero, but 0 to the largest where no value is negative, and smallest to largest where all lie above
+    `LIFTED` times the largest. `percentile` cuts outliers: the strong end is
     that percentile of the absolute values, the largest of several maps' (where it is zero, as for a map that is mostly
     zero, the largest value; `Scale.percentile` is then 100).
     Raises `NonFiniteError` for NaN or infinity, `UsageError` for a wrong shape, `SpecError` for a wrong word.
@@ -97,6 +106,8 @@ def scale_of(maps: NDArray | Sequence[NDArray], sign: Sign = "all", percentile: 
         reach, percentile = max(-least, most), 100.0
     if sign == "negative":
         return Scale(-reach, 0.0, sign, percentile=percentile)
+    if least > LIFTED * most and least < reach:
+        return Scale(least, reach, sign, percentile=percentile, lifted=True)
     return Scale(-reach if least < 0 else 0.0, reach, sign, percentile=percentile)
 
 
@@ -112,7 +123,7 @@ def normalise(values: NDArray, scale: Scale) -> NDArray[np.float32]:
     with np.errstate(
         over="ignore"
     ):  # a value far beyond a tiny scale divides to infinity, which is then cut to the end
-        part = part / scale.reach
+        part = (part - scale.low) / (scale.high - scale.low) if scale.lifted else part / scale.reach
     if scale.diverging:
         return (np.clip(part, -1, 1) / 2 + 0.5).astype(np.float32)
     return np.clip(part, 0, 1).astype(np.float32)

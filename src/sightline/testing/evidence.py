@@ -16,12 +16,16 @@ _THRESHOLD = -0.5
 
 
 class Evidence(nn.Module):
-    """A filter for red and one for blue, ReLU, average, linear; for any size of input."""
+    """A filter for red and one for blue, ReLU, average, linear; for any size of input.
 
-    def __init__(self, sign: float = 1.0) -> None:
+    Where `one_place`, the largest value in place of the average: one place decides, and all others do nothing.
+    """
+
+    def __init__(self, sign: float = 1.0, *, one_place: bool = False) -> None:
         super().__init__()
         self.conv, self.relu = nn.Conv2d(3, 2, 3, 2, 1, padding_mode="replicate"), nn.ReLU()
-        self.pool, self.linear = nn.AdaptiveAvgPool2d(1), nn.Linear(2, 2)
+        self.pool = nn.AdaptiveMaxPool2d(1) if one_place else nn.AdaptiveAvgPool2d(1)
+        self.linear = nn.Linear(2, 2)
         with torch.no_grad():
             self.conv.weight.copy_(_COLOURS[:, :, None, None].expand(-1, -1, 3, 3) / 9)
             self.conv.bias = nn.Parameter(torch.full((2,), _THRESHOLD))

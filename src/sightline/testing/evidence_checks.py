@@ -22,26 +22,30 @@ _TOKEN_SIZES = ((32, 48), (48, 32))
 
 def m6_tokens(method: Method) -> None:
     """Cells of a transformer's grid lie where they are, whatever tokens stand before them and however wide it is."""
-    for prefix in (1, 2, 5):
+    for prefix in (1, 2, 5) if method.traits.finds else ():
         for height, width in _TOKEN_SIZES:
             _finds_both(method, EvidenceTokens(prefix), height, width, f"{prefix} prefix tokens")
 
 
 def m7_places(method: Method, sizes: tuple[tuple[int, int], ...] = SIZES) -> None:
-    """A map is as high and wide as the input, and a planted patch is its peak, at any size."""
+    """A map is as high and wide as the input, and a planted patch is its peak, at any size.
+
+    What does not weigh all places against each other is asked where one place decides.
+    """
     for height, width in sizes:
-        _finds_both(method, Evidence(), height, width, "")
+        _finds_both(method, Evidence(one_place=not method.traits.finds), height, width, "")
 
 
 def m11_colours(method: Method) -> None:
     """Red is red and blue is blue, also from an array of bytes; an array that could be either way is refused."""
     planted = Planted.in_picture(40, 56)
     array = (planted.pixels[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+    network = Evidence(one_place=not method.traits.finds)
     for target, place in ((0, planted.red), (1, planted.blue)):
-        result = explain(Evidence(), array, method, target=target)
+        result = explain(network, array, method, target=target)
         assert isinstance(result, Attribution)
         found = _found(method, planted, torch.from_numpy(result.map), place)
-        hold(found or not method.traits.finds, f"class {target} is not found in a picture of bytes")
+        hold(found, f"class {target} is not found in a picture of bytes")
     either = np.zeros((3, 8, 3), np.uint8)
     said = refusal(PictureError, lambda: explain(Evidence(), either, method), "3 × 8 × 3, as well h w c as c h w")
     hold(said.kind == "shape", f"refused as {said.kind}")
@@ -117,8 +121,6 @@ def m9_class_sensitive(method: Method) -> None:
 
 
 def _finds_both(method: Method, network: nn.Module, height: int, width: int, words: str) -> None:
-    if not method.traits.finds:
-        return
     planted = Planted.in_picture(height, width)
     for target, place, colour in ((0, planted.red, "red"), (1, planted.blue, "blue")):
         found = peak_map(method, network, planted.pixels, target)

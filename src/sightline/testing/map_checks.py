@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from sightline.attribution.base import Method
 from sightline.errors import LayerError, TargetError
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
 from sightline.pictures.scale import ALL_ZERO, FLAT, NO_POSITIVE
-from sightline.spec import Named, fields_of, has_field
+from sightline.spec import has_field
 from sightline.testing.case import REFUSALS, Case, hold, left_as_found, refusal, same
 
 _EXACT = 1e-6
@@ -28,7 +26,8 @@ def m1_twin(case: Case) -> None:
     if case.specimen.twin is None:
         return
     pixels = case.specimen.pixels()
-    places: list[str | None] = [None] if case.specimen.alike or not has_field(case.method, "layer") else []
+    chooses = has_field(case.method, "layer") or has_field(case.method, "layers")
+    places: list[str | None] = [None] if case.specimen.alike or not chooses else []
     # What joins several layers chooses the others itself, which a twin may have elsewhere.
     if has_field(case.method, "layer") and (case.specimen.alike or not has_field(case.method, "layers")):
         places += case.specimen.layers
@@ -109,10 +108,11 @@ def p1_counted(case: Case) -> None:
 
 def n1_flat(case: Case) -> None:
     """Where nothing speaks for any class, the map is flat and the result says so."""
-    if not case.method.traits.class_sensitive:
-        return  # it shows what a layer sees, whatever the scores make of it
     network = case.specimen.build()
-    scale_head(network, 0.0)
+    if case.method.traits.class_sensitive:
+        scale_head(network, 0.0)
+    else:
+        blindfold(network)  # it shows what a layer sees, whatever the scores make of it
     result = case.results(network, case.specimen.pixels(), target=0)[0]
     hold(np.isfinite(result.map).all(), "np.isfinite(result.map).all()")
     flat = float(np.ptp(result.map)) <= _EXACT * max(1.0, float(np.abs(result.map).max()))
@@ -122,7 +122,7 @@ def n1_flat(case: Case) -> None:
 
 def n2_scale(case: Case) -> None:
     """Scores a million millions times smaller or larger give the same map, up to that factor."""
-    if not _linear(case.method) or case.specimen.name in ("sigmoid head", "softmax head"):
+    if not case.method.traits.linear or case.specimen.name in ("sigmoid head", "softmax head"):
         return
     expected = case.fresh(target=0)
     for factor in (1e-12, 1e12):
@@ -163,6 +163,14 @@ def scale_head(network: nn.Module, factor: float) -> None:
             linear.bias.mul_(factor)
 
 
+def blindfold(network: nn.Module) -> None:
+    """Set all weights to zero: only biases are left, which are the same everywhere."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim > 1:
+                parameter.zero_()
+
+
 def _last_linear(network: nn.Module) -> nn.Linear:
     return [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
 
@@ -190,12 +198,3 @@ def _or_refusal(case: Case, network: nn.Module, pixels: torch.Tensor, layer: str
         return case.maps(network, pixels, **({"layer": layer} if layer else {}))
     except REFUSALS as refused:
         return str(refused)
-
-
-def _linear(method: Named) -> bool:
-    """Whether the map is linear in the score: gradients and class activation maps, also inside a wrapper."""
-    inner = [getattr(method, field.name) for field in fields_of(type(method))]
-    nested = [value for value in inner if isinstance(value, Named) and hasattr(value, "traits")]
-    traits = inspect.getattr_static(type(method), "traits", None)
-    own = getattr(traits, "family", None) in ("gradient", "activation") or bool(nested)
-    return own and cast(Method, method).traits.linear and all(_linear(value) for value in nested)

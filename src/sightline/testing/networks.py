@@ -5,8 +5,9 @@ They are left as a careless user leaves them: in training mode, with dropout on 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -100,52 +101,67 @@ def as_function(network: nn.Module) -> Classifier:
 
 def networks() -> tuple[Specimen, ...]:
     """Every small network of the contract."""
-    plain = ("conv1", "relu1", "conv2", "relu2")
-    blocks = ("layer1.0", "layer1[-1]", "layer1.1.bn2", "stem")
-    tokens = ("blocks.0", "blocks[1].norm1", "patch_embed")
-    return (
-        Specimen(name="plain", build=seeded(Plain), layers=plain, wrong_layers=("tail.linear", "conv3")),
-        Specimen(name="batch norm and dropout", build=seeded(plain_with_statistics), layers=("4", "6")),
-        Specimen(
-            name="in-place relu", build=seeded(lambda: Plain(True)), twin=seeded(lambda: Plain(False)), layers=plain
-        ),
-        Specimen(
-            name="shared relu",
-            build=seeded(SharedRelu),
-            twin=seeded(lambda: SharedRelu(False)),
-            layers=("conv1", "conv2"),
-            wrong_layers=("relu", "pool"),
-            alike=False,
-        ),
-        Specimen(
-            name="functional relu",
-            build=seeded(FunctionalRelu),
-            twin=seeded(lambda: FunctionalRelu(False)),
-            layers=("conv1", "conv2"),
-        ),
-        Specimen(
-            name="residual",
-            build=seeded(Residual),
-            twin=seeded(lambda: Residual(False)),
-            layers=blocks,
-            wrong_layers=("layer1.0.relu", "layer1[7]"),
-        ),
-        Specimen(name="depthwise silu", build=seeded(depthwise), layers=("2", "6")),
-        Specimen(name="class token", build=seeded(lambda: Tokens(1)), layers=tokens, wrong_layers=("norm", "blocks.1")),
-        Specimen(name="register tokens", build=seeded(lambda: Tokens(5)), layers=tokens, wrong_layers=("norm",)),
-        Specimen(name="mean of tokens", build=seeded(lambda: Tokens(0)), layers=("norm", "blocks.1")),
-        Specimen(name="channels last", build=seeded(ChannelsLast), layers=("block", "norm")),
-        Specimen(name="tuple output", build=seeded(lambda: Answers(lambda scores: (scores, None))), layers=plain),
-        Specimen(name="dict output", build=seeded(lambda: Answers(lambda scores: {"logits": scores})), layers=plain),
-        Specimen(
-            name="object output",
-            build=seeded(lambda: Answers(lambda scores: SimpleNamespace(loss=None, logits=scores))),
-            layers=plain,
-        ),
-        Specimen(name="one logit", build=seeded(lambda: Plain(classes=1)), layers=plain),
-        Specimen(name="sigmoid head", build=seeded(lambda: Answers(torch.sigmoid)), layers=plain),
-        Specimen(name="softmax head", build=seeded(lambda: Answers(lambda scores: scores.softmax(1))), layers=plain),
-        Specimen(name="overridden train", build=seeded(Stubborn), layers=plain),
-        Specimen(name="batch statistics", build=seeded(batch_statistics), layers=("0", "2")),
-        Specimen(name="forward only", build=seeded(Plain), wrapped=as_function),
+    return (*_convolutional(), *_tokens(), *_outputs(), *_awkward())
+
+
+_PLAIN = ("conv1", "relu1", "conv2", "relu2")
+
+
+def _convolutional() -> Iterator[Specimen]:
+    yield Specimen(name="plain", build=seeded(Plain), layers=_PLAIN, wrong_layers=("tail.linear", "conv3"))
+    yield Specimen(name="batch norm and dropout", build=seeded(plain_with_statistics), layers=("4", "6"))
+    yield Specimen(
+        name="in-place relu", build=seeded(lambda: Plain(True)), twin=seeded(lambda: Plain(False)), layers=_PLAIN
     )
+    yield Specimen(
+        name="shared relu",
+        build=seeded(SharedRelu),
+        twin=seeded(lambda: SharedRelu(False)),
+        layers=("conv1", "conv2"),
+        wrong_layers=("relu", "pool"),
+        alike=False,
+    )
+    yield Specimen(
+        name="functional relu",
+        build=seeded(FunctionalRelu),
+        twin=seeded(lambda: FunctionalRelu(False)),
+        layers=("conv1", "conv2"),
+    )
+    yield Specimen(
+        name="residual",
+        build=seeded(Residual),
+        twin=seeded(lambda: Residual(False)),
+        layers=("layer1.0", "layer1[-1]", "layer1.1.bn2", "stem"),
+        wrong_layers=("layer1.0.relu", "layer1[7]"),
+    )
+    yield Specimen(name="depthwise silu", build=seeded(depthwise), layers=("2", "6"))
+
+
+def _tokens() -> Iterator[Specimen]:
+    blocks = ("blocks.0", "blocks[1].norm1", "patch_embed")
+    yield Specimen(
+        name="class token", build=seeded(lambda: Tokens(1)), layers=blocks, wrong_layers=("norm", "blocks.1")
+    )
+    yield Specimen(name="register tokens", build=seeded(lambda: Tokens(5)), layers=blocks, wrong_layers=("norm",))
+    yield Specimen(name="mean of tokens", build=seeded(lambda: Tokens(0)), layers=("norm", "blocks.1"))
+    yield Specimen(name="channels last", build=seeded(ChannelsLast), layers=("block", "norm"))
+
+
+def _outputs() -> Iterator[Specimen]:
+    """What a network may return."""
+    heads: dict[str, Callable[[torch.Tensor], Any]] = {
+        "tuple output": lambda scores: (scores, None),
+        "dict output": lambda scores: {"logits": scores},
+        "object output": lambda scores: SimpleNamespace(loss=None, logits=scores),
+    }
+    for name, head in heads.items():
+        yield Specimen(name=name, build=seeded(partial(Answers, head)), layers=_PLAIN)
+    yield Specimen(name="one logit", build=seeded(lambda: Plain(classes=1)), layers=_PLAIN)
+    yield Specimen(name="sigmoid head", build=seeded(lambda: Answers(torch.sigmoid)), layers=_PLAIN)
+    yield Specimen(name="softmax head", build=seeded(lambda: Answers(lambda scores: scores.softmax(1))), layers=_PLAIN)
+
+
+def _awkward() -> Iterator[Specimen]:
+    yield Specimen(name="overridden train", build=seeded(Stubborn), layers=_PLAIN)
+    yield Specimen(name="batch statistics", build=seeded(batch_statistics), layers=("0", "2"))
+    yield Specimen(name="forward only", build=seeded(Plain), wrapped=as_function)

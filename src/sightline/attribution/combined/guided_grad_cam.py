@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from sightline.attribution.activation.grad_cam import GradCam
-from sightline.attribution.base import Maps, Method, Needs, Traits, Wants
+from sightline.attribution.base import Maps, Method, Needs, Traits, Wants, merged
 from sightline.attribution.gradient.guided_backpropagation import GuidedBackpropagation
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
@@ -59,4 +59,9 @@ class GuidedGradCam(Method):
         height, width = pixels.shape[-2:]
         sharp = of.values if of.values.shape[-2:] == (height, width) else of.at_pixels(height, width)[:, None]
         warnings = tuple(dict.fromkeys(of.warnings + by.warnings))
-        return Maps(values=sharp * by.at_pixels(height, width)[:, None], layer=by.layer or of.layer, warnings=warnings)
+        return Maps(
+            values=sharp * by.at_pixels(height, width)[:, None],
+            layer=by.layer or of.layer,
+            warnings=warnings,
+            cautions=merged([of.cautions, by.cautions]),
+        )

@@ -26,7 +26,7 @@ from sightline.images.values import ValueRange
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
 from sightline.passes.perturbations import Perturbation, Stretch
-from sightline.types import Doc, Pixels, Range
+from sightline.types import Doc, Pixels, Range, Seed
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ class ExpectedGradients(Method):
     noise: Annotated[float, Range(0, 10), Doc("standard deviation of noise on the picture, in parts of the range")] = (
         0.0
     )
-    seed: Annotated[int, Range(0, 2**63 - 1), Doc("of the draws")] = 0
+    seed: Seed = 0
 
     aliases = ("gradient-shap", "gradshap")
     traits = Traits(

@@ -22,13 +22,17 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.base import Maps, Method, Needs, Traits, where
 from sightline.models.targets import Target
 from sightline.passes.inside import Inside
 from sightline.passes.passes import Passes
 from sightline.types import Doc, Pixels
 
 _MISSING = 0.01
+_NOT_EXACT = (
+    "the pixels and the biases of its modules do not make up the whole score (see missing_from_score): FullGrad is "
+    "exact for networks of linear layers, batch normalisation and ReLU"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +57,10 @@ class FullGrad(Method):
         biases = biases_of(passes.network)
         answers = passes.inside(pixels, list(biases), target, lambda found: self._read(found, biases))
         values, missing, scores = (torch.cat(part) for part in zip(*answers, strict=True))
-        off = float((missing.abs() / scores.abs().clamp_min(1e-30)).max())
-        warnings = (
-            f"the pixels and the biases of its modules make up all but {off:.1%} of the score: FullGrad is exact for "
-            "networks of linear layers, batch normalisation and ReLU",
-        )
         return Maps(
             values=values,
             numbers={"missing_from_score": missing},
-            warnings=warnings if off > _MISSING else (),
+            cautions=where(missing.abs() > _MISSING * scores.abs(), _NOT_EXACT),
         )
 
     def _read(
@@ -69,24 +68,26 @@ class FullGrad(Method):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The map `b 1 h w`, what is missing from the score and the score, `b`."""
         part = found.pixels.float() * found.at_pixels
-        total, explained = self._scaled(part).sum(1, keepdim=True), part.double().flatten(1).sum(1)
+        total, explained = scaled(part, self.scale).sum(1, keepdim=True), part.double().flatten(1).sum(1)
         for name, (bias, last) in biases.items():
             for gradient in found.gradients[name]:
                 part = gradient.float() * (bias if last else bias.view(-1, *[1] * (gradient.ndim - 2)))
-                explained = explained + part.double().flatten(1).sum(1)
+                # Where a module's rows are windows, all of them are those of one picture.
+                explained = explained + part.double().reshape(len(explained), -1).sum(1)
                 grid = found.grid(name, part)
                 if grid is not None:
-                    scaled = self._scaled(grid).sum(1, keepdim=True)
-                    total = total + functional.interpolate(scaled, total.shape[-2:], mode="bilinear")
+                    own = scaled(grid, self.scale).sum(1, keepdim=True)
+                    total = total + functional.interpolate(own, total.shape[-2:], mode="bilinear")
         return total, (found.scores - explained).float(), found.scores
 
-    def _scaled(self, part: torch.Tensor) -> torch.Tensor:
-        """Ψ without enlarging: magnitudes, each picture's from 0 to 1."""
-        part = part.abs()
-        if self.scale == "none":
-            return part
-        low, high = part.amin((1, 2, 3), keepdim=True), part.amax((1, 2, 3), keepdim=True)
-        return torch.where(high > low, (part - low) / (high - low), 0.0)
+
+def scaled(part: torch.Tensor, scale: str) -> torch.Tensor:
+    """Ψ without enlarging: magnitudes, each picture's from 0 to 1."""
+    part = part.abs()
+    if scale == "none":
+        return part
+    low, high = part.amin((1, 2, 3), keepdim=True), part.amax((1, 2, 3), keepdim=True)
+    return torch.where(high > low, (part - low) / (high - low), 0.0)
 
 
 def biases_of(network: nn.Module) -> dict[str, tuple[torch.Tensor, bool]]:

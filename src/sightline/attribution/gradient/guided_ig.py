@@ -81,27 +81,29 @@ class GuidedIG(Method):
             here = (start + gone * (given - start)).to(given)
             passes.along(given, Path(here, torch.zeros(1)), target, seen.append)
             rows = zip(gone.flatten(1), lengths, seen[0].gradients[0].abs().flatten(1), strict=True)
-            after = torch.stack([self._moved(*row, step / self.steps) for row in rows]).view_as(gone)
+            after = torch.stack([moved(self, *row, step / self.steps) for row in rows]).view_as(gone)
             yield seen[0], ((after - gone) * (given - start)).float()
             gone = after
 
-    def _moved(self, gone: torch.Tensor, length: torch.Tensor, gradient: torch.Tensor, even: float) -> torch.Tensor:
-        """How far along each of a picture's values are after a step: `n` from 0 to 1.
 
-        Args:
-            gone: how far they were.
-            length: of each value's whole way.
-            gradient: its magnitude.
-            even: how far the straight way would be.
-        """
-        low, high = max(even - self.max_distance, 0.0), min(even + self.max_distance, 1.0)
-        left = float(length.sum()) * (1 - even)
-        gone = gone.clamp(min=low)
-        rank = 1 + int(self.fraction * (gone.numel() - 1))
-        while (surplus := float((length * (1 - gone)).sum()) - left) > _CLOSE * float(length.sum()):
-            can_move = (gone < high) & (length > 0)
-            smallest = torch.where(can_move, gradient, torch.inf).kthvalue(rank).values
-            moving = can_move & (gradient <= smallest)
-            part = surplus / float((length * (high - gone))[moving].sum())
-            gone = torch.where(moving, gone + min(part, 1.0) * (high - gone) if part < 1 else high, gone)
-        return gone
+def moved(of: GuidedIG, gone: torch.Tensor, length: torch.Tensor, gradient: torch.Tensor, even: float) -> torch.Tensor:
+    """How far along each of a picture's values are after a step: `n` from 0 to 1.
+
+    Args:
+        of: how many go at a time, and how far from the straight way.
+        gone: how far they were.
+        length: of each value's whole way.
+        gradient: its magnitude.
+        even: how far the straight way would be.
+    """
+    low, high = max(even - of.max_distance, 0.0), min(even + of.max_distance, 1.0)
+    left = float(length.sum()) * (1 - even)
+    gone = gone.clamp(min=low)
+    rank = 1 + int(of.fraction * (gone.numel() - 1))
+    while (surplus := float((length * (1 - gone)).sum()) - left) > _CLOSE * float(length.sum()):
+        can_move = (gone < high) & (length > 0)
+        smallest = torch.where(can_move, gradient, torch.inf).kthvalue(rank).values
+        moving = can_move & (gradient <= smallest)
+        part = surplus / float((length * (high - gone))[moving].sum())
+        gone = torch.where(moving, gone + min(part, 1.0) * (high - gone) if part < 1 else high, gone)
+    return gone

@@ -15,12 +15,12 @@ from typing import Annotated, Any, ClassVar, final
 
 import torch
 
-from sightline.attribution.base import Maps, Method, Traits
+from sightline.attribution.base import Cautions, Maps, Method, Traits, merged
 from sightline.attribution.gradient.gradient import Gradient
 from sightline.models.targets import Target
 from sightline.passes.noise import noisy_copies
 from sightline.passes.passes import Passes
-from sightline.types import Doc, Pixels, Range
+from sightline.types import Doc, Pixels, Range, Seed
 
 
 @dataclass(eq=False)
@@ -48,7 +48,7 @@ class Noisy(Method):
     spread: Annotated[float, Range(0, 10), Doc("standard deviation of the noise, in parts of the picture's range")] = (
         0.15
     )
-    seed: Annotated[int, Range(0, 2**63 - 1), Doc("of the noise")] = 0
+    seed: Seed = 0
 
     own: ClassVar[dict[str, Any]]
 
@@ -64,11 +64,12 @@ class Noisy(Method):
 
     @final
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
-        found, layer = Moments(), None
+        cautions: Cautions = ()
+        found = Moments()
         copied = noisy_copies(passes, pixels, samples=self.samples, spread=self.spread, seed=self.seed)
         for copies, noisy in copied:
             maps = self.of.attribute(passes, noisy, target.tiled(copies))
-            for values in maps.values.unflatten(0, (copies, -1)):
+            for copy, values in enumerate(maps.values.unflatten(0, (copies, -1))):
                 found.add(values)
-            layer = maps.layer
-        return Maps(values=self.combine(found), layer=layer)
+                cautions = merged([cautions, maps.cautions[copy * len(pixels) : (copy + 1) * len(pixels)]])
+        return Maps(values=self.combine(found), layer=maps.layer, warnings=maps.warnings, cautions=cautions)

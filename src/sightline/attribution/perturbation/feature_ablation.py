@@ -12,33 +12,36 @@ gets its own weights times (x − fill), summed over each region. Costs one forw
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
-from sightline.attribution.perturbation.game import Game, Score, games
-from sightline.images.fills import Fill, Mean
-from sightline.images.segments import Grid, Regions
+from sightline.attribution.perturbation.game import Game, HidingRegions, Players, Score, games
+from sightline.images.fills import Mean
+from sightline.images.segments import Grid
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
-from sightline.types import Doc, Pixels
+from sightline.types import Pixels
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureAblation(Method):
     """What hiding each region of the picture does to the score."""
 
-    regions: Annotated[Regions, Doc("what is hidden as one")] = Grid()
-    fill: Annotated[Fill, Doc("what hides")] = Mean()
+    regions: Players = Grid()
+    fill: HidingRegions = Mean()
     score: Score = "given"
 
-    traits = Traits(
-        family="perturbation",
-        needs=Needs.SCORES,
-        cost="1 F a region + 1 F",
-        paper="as in Captum (Kokhlikyan et al., 2020); one region at a time",
-    )
+    @property
+    def traits(self) -> Traits:  # type: ignore[override]
+        """Drops of the network's own score are linear in it, those of probabilities are not."""
+        return Traits(
+            family="perturbation",
+            needs=Needs.SCORES,
+            cost="1 F a region + 1 F",
+            paper="as in Captum (Kokhlikyan et al., 2020); one region at a time",
+            linear=self.score == "given",
+        )
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         played = list(games(passes, pixels, target, regions=self.regions, fill=self.fill, score=self.score))

@@ -26,7 +26,9 @@ from sightline.types import Doc, Pixels, Range, Scores
 Score: TypeAlias = Annotated[
     Literal["given", "probability"], Doc("what the network gives (mostly a logit), or the probability")
 ]
-Seed: TypeAlias = Annotated[int, Range(0, 2**63 - 1), Doc("of what is drawn")]
+Players: TypeAlias = Annotated[Regions, Doc("what is shown or hidden as one")]
+Hiding: TypeAlias = Annotated[Fill, Doc("what hides")]
+HidingRegions: TypeAlias = Annotated[Fill | None, Doc("what hides; none: each region's own mean colour")]
 Until: TypeAlias = Annotated[
     float, Range(0, 10), Doc("stop when the mean standard error is this part of the map's spread; 0: draw all")
 ]

@@ -20,45 +20,32 @@ from typing import Annotated, Literal
 import torch
 from torch.quasirandom import SobolEngine
 
-from sightline.attribution.base import Maps, Method, Needs, Traits
-from sightline.attribution.perturbation.game import Game, Score, Seed, Until, games, play
+from sightline.attribution.base import Needs, Traits
+from sightline.attribution.perturbation.game import Game
+from sightline.attribution.perturbation.over_regions import OverRegions
 from sightline.attribution.perturbation.sampling import Estimate, Sampled, draw
-from sightline.images.fills import Fill, Mean
-from sightline.images.segments import Grid, Regions
-from sightline.models.targets import Target
-from sightline.passes.passes import Passes
-from sightline.types import Doc, Pixels, Range
+from sightline.types import Doc, Range
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hsic(Method):
+class Hsic(OverRegions):
     """How much the score depends on each region."""
 
-    regions: Annotated[Regions, Doc("what is shown or hidden as one")] = Grid()
     samples: Annotated[int, Range(4, 20_000), Doc("pictures with half of the regions hidden")] = 500
     width: Annotated[Literal["distances", "scores"], Doc("whose median is the width of the scores' kernel")] = (
         "distances"
     )
-    fill: Annotated[Fill, Doc("what hides")] = Mean()
-    score: Score = "given"
-    until: Until = 0.0
-    seed: Seed = 0
 
-    traits = Traits(
+    own = Traits(
         family="perturbation",
         needs=Needs.SCORES,
         cost="n F",
         paper="Novello, Fel, Vigouroux, Making Sense of Dependence, NeurIPS 2022",
         signed=False,
-        deterministic=False,
         linear=False,
     )
 
-    def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
-        played = games(passes, pixels, target, regions=self.regions, fill=self.fill, score=self.score)
-        return play(played, self._dependence)
-
-    def _dependence(self, game: Game) -> Sampled:
+    def estimate(self, game: Game) -> Sampled:
         shown = SobolEngine(game.players, scramble=True, seed=self.seed).draw(self.samples).round()
         scores: list[torch.Tensor] = []
 

@@ -21,41 +21,28 @@ from typing import Annotated
 
 import torch
 
-from sightline.attribution.base import Maps, Method, Needs, Traits
-from sightline.attribution.perturbation.game import Game, Score, Seed, Until, games, play
+from sightline.attribution.base import Needs, Traits
+from sightline.attribution.perturbation.game import Game
+from sightline.attribution.perturbation.over_regions import OverRegions
 from sightline.attribution.perturbation.sampling import Estimate, Sampled, draw
 from sightline.errors import UsageError
-from sightline.images.fills import Fill, Mean
-from sightline.images.segments import Grid, Regions
-from sightline.models.targets import Target
-from sightline.passes.passes import Passes
-from sightline.types import Doc, Pixels, Range
+from sightline.types import Doc, Range
 
 
 @dataclass(frozen=True, kw_only=True)
-class KernelShap(Method):
+class KernelShap(OverRegions):
     """Shapley values of regions from a weighted linear fit."""
 
-    regions: Annotated[Regions, Doc("the players")] = Grid()
     samples: Annotated[int, Range(2, 1_000_000), Doc("coalitions")] = 2048
-    fill: Annotated[Fill, Doc("what hides")] = Mean()
-    score: Score = "given"
-    until: Until = 0.0
-    seed: Seed = 0
 
-    traits = Traits(
+    own = Traits(
         family="perturbation",
         needs=Needs.SCORES,
         cost="n F + 2 F",
         paper="Lundberg, Lee, A Unified Approach to Interpreting Model Predictions, NeurIPS 2017",
-        deterministic=False,
     )
 
-    def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
-        played = games(passes, pixels, target, regions=self.regions, fill=self.fill, score=self.score)
-        return play(played, self._values)
-
-    def _values(self, game: Game) -> Sampled:
+    def estimate(self, game: Game) -> Sampled:
         plan = Plan.of(game.players, self.samples, self.seed)
         nothing = game.nothing()
         total = game.everything - nothing

@@ -19,47 +19,38 @@ from typing import Annotated, Literal
 
 import torch
 
-from sightline.attribution.base import Maps, Method, Needs, Traits
-from sightline.attribution.perturbation.game import Game, Score, Seed, Until, games, play, sums
+from sightline.attribution.base import Needs, Traits
+from sightline.attribution.perturbation.game import Game, HidingRegions, Players, Score, sums
+from sightline.attribution.perturbation.over_regions import OverRegions
 from sightline.attribution.perturbation.sampling import Estimate, Sampled, draw
-from sightline.images.fills import Fill
-from sightline.images.segments import Quickshift, Regions
-from sightline.models.targets import Target
-from sightline.passes.passes import Passes
-from sightline.types import Doc, Pixels, Range
+from sightline.images.segments import Quickshift
+from sightline.types import Doc, Range
 
 _ROUNDS, _STILL = 10_000, 1e-10  # of the lasso's steps
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lime(Method):
+class Lime(OverRegions):
     """The weights of a linear model of the score over regions that are shown or hidden."""
 
-    regions: Annotated[Regions, Doc("what is shown or hidden as one")] = Quickshift()
+    regions: Players = Quickshift()
     samples: Annotated[int, Range(3, 1_000_000), Doc("pictures with random regions hidden")] = 1000
     distance: Annotated[Literal["regions", "pixels"], Doc("cosine distance between what")] = "regions"
     width: Annotated[float, Range(1e-3, 1e3), Doc("of the kernel that weighs a sample by its distance")] = 0.25
     surrogate: Annotated[Literal["ridge", "lasso"], Doc("the penalty's kind")] = "ridge"
     penalty: Annotated[float, Range(0, 1e6), Doc("of the weights, in the units of scikit-learn's alpha")] = 1.0
-    fill: Annotated[Fill | None, Doc("what hides; none: each region's own mean colour")] = None
+    fill: HidingRegions = None
     score: Score = "probability"
-    until: Until = 0.0
-    seed: Seed = 0
 
-    traits = Traits(
+    own = Traits(
         family="perturbation",
         needs=Needs.SCORES,
         cost="n F",
         paper="Ribeiro, Singh, Guestrin, Why Should I Trust You?, KDD 2016",
-        deterministic=False,
         linear=False,
     )
 
-    def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
-        played = games(passes, pixels, target, regions=self.regions, fill=self.fill, score=self.score)
-        return play(played, self._weights)
-
-    def _weights(self, game: Game) -> Sampled:
+    def estimate(self, game: Game) -> Sampled:
         generator = torch.Generator().manual_seed(self.seed)
         shown = (torch.rand(self.samples, game.players, generator=generator) < 0.5).float()
         shown[0] = 1

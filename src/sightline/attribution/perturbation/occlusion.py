@@ -18,14 +18,15 @@ fill). Costs one forward pass a window.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.perturbation.game import Hiding
 from sightline.attribution.perturbation.soft_windows import SoftWindows
 from sightline.errors import NotSupportedError
-from sightline.images.fills import Fill, Grey
+from sightline.images.fills import Grey
 from sightline.images.regions import sliding_windows, spread
 from sightline.models.heads import gives_probabilities
 from sightline.models.targets import Target
@@ -33,16 +34,19 @@ from sightline.passes.passes import Passes
 from sightline.passes.perturbations import Masks, Windows
 from sightline.types import Doc, Pixels, Range, Scores
 
+Window: TypeAlias = Annotated[
+    int | tuple[int, int], Range(1, 1 << 20), Doc("height and width of what is hidden, in pixels")
+]
+Stride: TypeAlias = Annotated[int | tuple[int, int], Range(1, 1 << 20), Doc("step of the window, in pixels")]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Occlusion(Method):
     """What hiding each part of the picture does to the score."""
 
-    window: Annotated[
-        int | tuple[int, int], Range(1, 1 << 20), Doc("height and width of what is hidden, in pixels")
-    ] = 32
-    stride: Annotated[int | tuple[int, int], Range(1, 1 << 20), Doc("step of the window, in pixels")] = 16
-    fill: Annotated[Fill, Doc("what hides")] = Grey()
+    window: Window = 32
+    stride: Stride = 16
+    fill: Hiding = Grey()
     edge: Annotated[
         float, Range(0, 1 << 20), Doc("standard deviation of the windows' soft edge, in pixels; 0: hard")
     ] = 0.0
@@ -50,23 +54,37 @@ class Occlusion(Method):
         Literal["drop", "complement", "logit"], Doc("drop of the probability, 1 − p, or drop of the logit")
     ] = "drop"
 
-    traits = Traits(
-        family="perturbation",
-        needs=Needs.SCORES,
-        cost="1 F a window + 1 F",
-        paper="Zeiler, Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014",
-    )
+    @property
+    def traits(self) -> Traits:  # type: ignore[override]
+        """Drops of the network's own score are linear in it, those of probabilities are not."""
+        return Traits(
+            family="perturbation",
+            needs=Needs.SCORES,
+            cost="1 F a window + 1 F",
+            paper="Zeiler, Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014",
+            linear=self.score == "logit",
+        )
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
-        height, width = pixels.shape[-2:]
-        windows = sliding_windows(height, width, self.window, self.stride)
         given = pixels.to(passes.device)
         clean = passes.scores(pixels)
-        self._check_head(passes)
+        check_head(self.score, passes)
+        hidden = passes.perturbed(given, self.windows(passes, given))
+        return self.found(passes, given, target, clean, hidden)
+
+    def windows(self, passes: Passes, given: Pixels) -> Masks | Windows:
+        """The pictures with each window hidden, in rows from the top left."""
+        size = (given.shape[-2], given.shape[-1])
+        boxes = sliding_windows(*size, self.window, self.stride).boxes
         fill = self.fill.make(given, passes.classifier.values)
+        return Masks(SoftWindows(boxes, size, self.edge), fill) if self.edge else Windows(boxes, fill)
+
+    def found(self, passes: Passes, pixels: Pixels, target: Target, clean: Scores, hidden: Scores) -> Maps:
+        """The maps from the scores with nothing hidden, `b k`, and with each window hidden, `n b k`."""
+        height, width = pixels.shape[-2:]
+        windows = sliding_windows(height, width, self.window, self.stride)
+        values = worth(self.score, passes, clean, hidden, target)
         soft = SoftWindows(windows.boxes, (height, width), self.edge) if self.edge else None
-        hidden = passes.perturbed(given, Masks(soft, fill) if soft else Windows(windows.boxes, fill))
-        values = self._values(passes, clean, hidden, target)
         grid = (windows.rows, windows.columns)
         probability = torch.stack([passes.probability(scores, target) for scores in hidden])
         return Maps(
@@ -78,16 +96,19 @@ class Occlusion(Method):
             },
         )
 
-    def _check_head(self, passes: Passes) -> None:
-        if self.score == "logit" and gives_probabilities(passes.head):
-            raise NotSupportedError(
-                f"occlusion(score=logit) needs logits, but {passes.classifier.name!r} gives probabilities: "
-                "use score=drop or score=complement"
-            )
 
-    def _values(self, passes: Passes, clean: Scores, hidden: Scores, target: Target) -> torch.Tensor:
-        """`n b`, the value of every window."""
-        if self.score == "logit":
-            return target.score(clean) - torch.stack([target.score(scores) for scores in hidden])
-        probability = torch.stack([passes.probability(scores, target) for scores in hidden])
-        return 1 - probability if self.score == "complement" else passes.probability(clean, target) - probability
+def worth(score: str, passes: Passes, clean: Scores, hidden: Scores, target: Target) -> torch.Tensor:
+    """What every window is worth, `n b`."""
+    if score == "logit":
+        return target.score(clean) - torch.stack([target.score(scores) for scores in hidden])
+    probability = torch.stack([passes.probability(scores, target) for scores in hidden])
+    return 1 - probability if score == "complement" else passes.probability(clean, target) - probability
+
+
+def check_head(score: str, passes: Passes) -> None:
+    """Refuse a drop of logits of a network that gives none."""
+    if score == "logit" and gives_probabilities(passes.head):
+        raise NotSupportedError(
+            f"occlusion(score=logit) needs logits, but {passes.classifier.name!r} gives probabilities: "
+            "use score=drop or score=complement"
+        )

@@ -21,8 +21,8 @@ from typing import Annotated, TypeAlias
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
-from sightline.attribution.perturbation.game import Score, scalar
-from sightline.images.fills import Fill, Mean
+from sightline.attribution.perturbation.game import Hiding, Score, scalar
+from sightline.images.fills import Mean
 from sightline.models.targets import Target
 from sightline.passes.masks import MaskSource
 from sightline.passes.passes import Passes
@@ -38,16 +38,20 @@ class PartitionShap(Method):
     """Owen values of a picture that is halved again and again."""
 
     evaluations: Annotated[int, Range(3, 1_000_000), Doc("pictures with parts hidden, at most")] = 500
-    fill: Annotated[Fill, Doc("what hides")] = Mean()
+    fill: Hiding = Mean()
     score: Score = "given"
 
-    traits = Traits(
-        family="perturbation",
-        needs=Needs.SCORES,
-        cost="≤ n F",
-        paper="Owen, Values of games with a priori unions, 1977; Lundberg et al., shap",
-        complete=True,
-    )
+    @property
+    def traits(self) -> Traits:  # type: ignore[override]
+        """Drops of the network's own score are linear in it, those of probabilities are not."""
+        return Traits(
+            family="perturbation",
+            needs=Needs.SCORES,
+            cost="≤ n F",
+            paper="Owen, Values of games with a priori unions, 1977; Lundberg et al., shap",
+            complete=True,
+            linear=self.score == "given",
+        )
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         given = pixels.to(passes.device)

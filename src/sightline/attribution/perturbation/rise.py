@@ -21,14 +21,14 @@ from typing import Annotated, Literal
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
-from sightline.attribution.perturbation.game import Score, Seed, Until, scalar
+from sightline.attribution.perturbation.game import Hiding, Score, Until, scalar
 from sightline.attribution.perturbation.sampling import Estimate, as_maps, draw
-from sightline.images.fills import Fill, Mean
+from sightline.images.fills import Mean
 from sightline.models.targets import Target
 from sightline.passes.masks import MaskSource
 from sightline.passes.passes import Passes
 from sightline.passes.perturbations import Masks
-from sightline.types import Doc, Pixels, Range
+from sightline.types import Doc, Pixels, Range, Seed
 
 _NEVER_MOVED = 1e-6  # of the mean score: float32 scores of one and the same answer differ by less
 _AT_ONCE = 64  # masks that are held while their moments are summed
@@ -44,7 +44,7 @@ class Rise(Method):
     normalise: Annotated[
         Literal["expected", "covered", "centred"], Doc("by N·E[m], by the pixel's own masks, or with p̄ taken away")
     ] = "expected"
-    fill: Annotated[Fill, Doc("what hides")] = Mean()
+    fill: Hiding = Mean()
     score: Score = "probability"
     until: Until = 0.0
     seed: Seed = 0

@@ -17,42 +17,29 @@ from typing import Annotated
 
 import torch
 
-from sightline.attribution.base import Maps, Method, Needs, Traits
-from sightline.attribution.perturbation.game import Game, Score, Seed, Until, games, play
+from sightline.attribution.base import Needs, Traits
+from sightline.attribution.perturbation.game import Game
+from sightline.attribution.perturbation.over_regions import OverRegions
 from sightline.attribution.perturbation.sampling import Estimate, Sampled, draw
-from sightline.images.fills import Fill, Mean
-from sightline.images.segments import Grid, Regions
-from sightline.models.targets import Target
-from sightline.passes.passes import Passes
-from sightline.types import Doc, Pixels, Range
+from sightline.types import Doc, Range
 
 _STEP = 4  # permutations between two looks at the error
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShapleySampling(Method):
+class ShapleySampling(OverRegions):
     """What a region adds to those that are there, over random orders."""
 
-    regions: Annotated[Regions, Doc("the players")] = Grid()
     samples: Annotated[int, Range(2, 1_000_000), Doc("permutations")] = 25
-    fill: Annotated[Fill, Doc("what hides")] = Mean()
-    score: Score = "given"
-    until: Until = 0.0
-    seed: Seed = 0
 
-    traits = Traits(
+    own = Traits(
         family="perturbation",
         needs=Needs.SCORES,
         cost="n (r − 1) F + 2 F",
         paper="Castro, Gómez, Tejada, Polynomial calculation of the Shapley value based on sampling, 2009",
-        deterministic=False,
     )
 
-    def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
-        played = games(passes, pixels, target, regions=self.regions, fill=self.fill, score=self.score)
-        return play(played, self._values)
-
-    def _values(self, game: Game) -> Sampled:
+    def estimate(self, game: Game) -> Sampled:
         generator, nothing = torch.Generator().manual_seed(self.seed), game.nothing()
         gains: list[torch.Tensor] = []
 
