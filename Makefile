@@ -4,17 +4,20 @@ WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_OUT ?= sightline-out/demo
+MINUTES ?= 60
 
 # One thread a process: the tests run side by side, and threads of torch would only wait for each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install install-dev demo test contract check docs format clean
+.PHONY: help install install-dev demo test contract check quality quality-page parity parity-page docs format clean
 
 help:
 	@echo "make demo      explain a built-in picture with the built-in network; prints the path of the report"
 	@echo "make test      run all tests"
 	@echo "make contract  hold every method to the contract on every network"
 	@echo "make check     format, lint, types, import rules, and all tests"
+	@echo "make quality   judge all methods, and other packages', on real photographs for MINUTES=60"
+	@echo "make parity    measure all methods beside other packages' on real photographs (installs them)"
 	@echo "make docs      make the pages and pictures that are made from the code"
 	@echo "make format    bring the code into shape"
 	@echo "make clean     remove .venv, caches and the demo's report"
@@ -50,18 +53,43 @@ contract: $(VENV)/.installed-dev
 	SIGHTLINE_CONTRACT=whole $(BIN)/python -m pytest -n $(WORKERS) tests/contract
 
 check: $(VENV)/.installed-dev
-	$(BIN)/ruff format --check src tests
-	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+quality: $(VENV)/.installed-peers
+	PYTHONPATH=benchmarks $(BIN)/python -m quality --minutes $(MINUTES) --sheet
+
+quality-page: $(VENV)/.installed-dev
+	PYTHONPATH=benchmarks $(BIN)/python -m quality --page
+
+# TorchRay's own dependencies are for its benchmark (a data base, COCO's tools); Xplique's are a TensorFlow with CUDA.
+$(VENV)/.installed-peers: pyproject.toml $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[peers]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torchray
+	@touch $@
+
+build/xplique/.installed: pyproject.toml
+	$(PYTHON) -m venv build/xplique
+	build/xplique/bin/python -m pip install --quiet --disable-pip-version-check tensorflow-cpu tensorflow-probability \
+	  tf-keras dm-tree einops deprecated scikit-learn scikit-image matplotlib opencv-python-headless
+	build/xplique/bin/python -m pip install --quiet --disable-pip-version-check --no-deps xplique
+	@touch $@
+
+parity: $(VENV)/.installed-peers build/xplique/.installed
+	PYTHONPATH=benchmarks $(BIN)/python -W ignore -m parity --workers $(WORKERS)
+
+parity-page: $(VENV)/.installed-dev
+	PYTHONPATH=benchmarks $(BIN)/python -m parity --page
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/make.py
 
 format: $(VENV)/.installed-dev
-	$(BIN)/ruff format src tests
-	$(BIN)/ruff check --fix src tests
+	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks
 
 clean:
 	rm -rf $(VENV) $(DEMO_OUT) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

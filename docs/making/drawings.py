@@ -1,4 +1,8 @@
-"""The pictures on the pages, drawn with the built-in networks on a built-in picture; each a few tens of kilobytes."""
+"""The pictures on the pages, drawn with the built-in networks on a built-in picture; each a few tens of kilobytes.
+
+No built-in network has attention: methods that need it are drawn with ImageNet weights of ViT-Tiny on the cat of
+scikit-image (a photograph in the public domain, CC0), where those weights lie beside the project; else they stay.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 import sightline
+from sightline.attribution.base import Needs
 from sightline.attribution.table import METHODS
 from sightline.demo.scenes import PICTURES, Scene, render
 from sightline.evaluation.table import METRICS
@@ -22,15 +27,18 @@ from sightline.pictures.style import Style
 NAME = "dog-with-bell"
 BESIDE = ("grad-cam", "occlusion(window=24, stride=8, score=logit)", "gradient")
 DOTS = 88
-HARD = 99.5  # percentile where the colours end: single pixels would else leave the rest of a map blank
+VIT_WEIGHTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "weights" / "vit_tiny_patch16_224.safetensors"
 
 
 def draw_all(folder: Path) -> Iterator[Path]:
     """Write every picture of the pages; yields the paths."""
     scene = render(PICTURES[NAME])
     honest, cheat = sightline.load("demo"), sightline.load("demo/cheat")
-    for method in METHODS:
-        yield _write(folder / f"{method}.webp", _compared(method, scene, honest, cheat))
+    for method, cls in METHODS.items():
+        if cls().traits.needs is not Needs.ATTENTION:
+            yield _write(folder / f"{method}.webp", _compared(method, scene, honest, cheat))
+        elif VIT_WEIGHTS.is_file():
+            yield _write(folder / f"{method}.webp", _by_attention(method))
     for name, cls in METRICS.items():
         if cls.traits.needs_mask:
             yield _write(folder / f"{name}.webp", _judged_by_mask(name, scene, honest))
@@ -43,18 +51,26 @@ def _compared(method: str, scene: Scene, honest: sightline.Classifier, cheat: si
     """The picture, and the map of both networks, each with its own scale."""
     found = [_why_dog(model, scene, method) for model in (honest, cheat)]
     maps = [(f"{one.origin.classifier}: dog {one.target.probability:.1%}", one.picture_map) for one in found]
-    figure = method_grid([(scene.image, maps)], style=Style(share="map", percentile=_percentile(method)))
+    figure = method_grid([(scene.image, maps)], style=Style(share="map"))
     return _webp(figure_bytes(figure, "png", DOTS))
+
+
+def _by_attention(method: str) -> bytes:
+    """The photograph of a cat, and why the transformer sees the two classes it finds likeliest."""
+    import skimage.data
+
+    picture = skimage.data.chelsea()
+    model = sightline.load("timm/vit_tiny_patch16_224", weights=VIT_WEIGHTS)
+    found = sightline.explain(model, picture, method, target="top2")
+    assert isinstance(found, list)
+    maps = [(f"{one.target.label} {one.target.probability:.1%}", one.picture_map) for one in found]
+    return _webp(figure_bytes(method_grid([(picture, maps)], style=Style(share="map")), "png", DOTS))
 
 
 def _why_dog(model: sightline.Classifier, scene: Scene, method: str) -> sightline.Attribution:
     found = sightline.explain(model, scene.image, method, target="dog")
     assert isinstance(found, sightline.Attribution)
     return found
-
-
-def _percentile(method: str) -> float:
-    return HARD if METHODS[method]().traits.family == "gradient" else 100.0
 
 
 def _judged_by_curve(metric: str, scene: Scene, model: sightline.Classifier) -> bytes:
@@ -78,7 +94,7 @@ def _judged_by_mask(metric: str, scene: Scene, model: sightline.Classifier) -> b
         assert isinstance(judged, sightline.Judgement)
         maps.append((f"{found.method.name}: {judged.value:.2g}", found.picture_map))
         places.append(np.unravel_index(found.picture_map.argmax(), found.picture_map.shape))
-    figure = method_grid([(scene.image, maps)], style=Style(share="map", percentile=HARD))
+    figure = method_grid([(scene.image, maps)], style=Style(share="map"))
     for axis, (row, column) in zip(figure.axes[1 : 1 + len(maps)], places, strict=True):
         axis.contour(mask, levels=[0.5], colors="white", linewidths=1.2)
         axis.plot(column, row, "+", color="black", markersize=11, markeredgewidth=3)

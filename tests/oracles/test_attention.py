@@ -128,7 +128,7 @@ def relevance(hand: ByHand, target: int, *, positive: bool = True) -> np.ndarray
 def test_relevance(prefix: int, target: int) -> None:
     network, x = network_of(prefix), picture(*SIZE)
     hand = ByHand(network, x)
-    found = ours(network, x, "chefer", target)
+    found = ours(network, x, "attention-relevance", target)
     assert close(found, on_grid(read(relevance(hand, target), prefix), prefix))
     careless = on_grid(read(relevance(hand, target, positive=False), prefix), prefix)
     assert not close(found, careless, 1e-2)

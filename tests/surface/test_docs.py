@@ -22,6 +22,7 @@ from sightline.attribution.table import METHODS
 from sightline.demo.scenes import PICTURES, render_image
 from sightline.evaluation.table import METRICS
 from sightline.spec import fields_of
+from sightline.testing.architectures import Tokens
 
 MOST_BYTES = 60_000
 HELP_OF = (3, 11)  # the Python whose argparse wrote command-line.md
@@ -128,8 +129,13 @@ def test_the_example_of_a_docstring_runs(kind: str, name: str, tmp_path: Path) -
     picture.save(tmp_path / "dog.jpg")
     picture.save(tmp_path / "bird.jpg")
     picture.convert("L").point(lambda level: 255 * (level > 128)).save(tmp_path / "dog_mask.png")
-    preparation = sightline.Preparation(resize=40, crop=(32, 32))
-    model = sightline.wrap(Small(), labels=["dog", "cat", "car", "owl"], preparation=preparation)
+    family = METHODS[name]().traits.family if kind == "methods" else ""
+    size = 128 if family == "concepts" else 32  # CRAFT cuts crops of 64 pixels
+    model = sightline.wrap(
+        Tokens(1) if family == "attention" else Small(),
+        labels=["dog", "cat", "car", "owl"],
+        preparation=sightline.Preparation(resize=size + 8, crop=(size, size)),
+    )
     examples = [block for block in blocks_of(DOCS / kind / f"{name}.md") if block.language == "python"]
     assert examples, f"the docstring of {name} has no example"
     for block in examples:

@@ -1,0 +1,1 @@
+"""Quality of maps on real photographs: every method of Sightline, other packages' own output, and two baselines."""
