@@ -29,7 +29,8 @@ from sightline.passes.passes import Passes
 from sightline.passes.relevance import Relevance, one_hot
 from sightline.types import Doc, Pixels
 
-EXCITATION = Table(convolution=ZPlus(), dense=ZPlus(), bias="ignored")
+_WINS = ZPlus(epsilon=1e-12)  # probabilities: what is added to their sum is lost, and there is nothing that cancels
+EXCITATION = Table(convolution=_WINS, dense=_WINS, bias="ignored")
 """Only what excites counts, in every layer."""
 
 

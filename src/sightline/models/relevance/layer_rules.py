@@ -124,8 +124,10 @@ class ZPlus(LayerRule):
 
     name: ClassVar[str] = "z-plus"
 
+    epsilon: Small = 1e-6
+
     def back(self, layer: Affine, given: torch.Tensor, relevance: torch.Tensor, box: Box) -> torch.Tensor:
-        return layer.shared(relevance, _of_sign(layer, given, 1))
+        return layer.shared(relevance, _of_sign(layer, given, 1), self.epsilon)
 
 
 @dataclass(frozen=True, kw_only=True)
