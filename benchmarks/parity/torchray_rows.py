@@ -36,7 +36,7 @@ BLUR = (
 )
 MERGED = (
     "of the network with its normalisations merged, which TorchRay passes over as if they were not there; it adds "
-    "10⁻²⁰ to what it divides by, ours 10⁻¹² of its root mean square, and 10⁻⁶ where branches meet and may cancel: with "
+    "10⁻²⁰ to what it divides by, ours 10⁻¹² of its root mean square, and 10⁻⁶ where branches meet and cancel: with "
     "10⁻¹³ there too the largest difference on ResNet-18 is 2·10⁻⁶"
 )
 OVER = "TorchRay passes batch normalisation over, ours makes it part of the convolution before it"
