@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Any, Literal, Self, TypeAlias, TypeVar, get_args
 
 import torch
 from torch import nn
@@ -18,12 +18,15 @@ from sightline.models.devices import as_device
 from sightline.models.heads import Head, tell_head, two_sided
 from sightline.models.quiet import mixes_batch_mates, quiet
 from sightline.models.targets import Target
+from sightline.passes.layouts import ask_in_layout
 from sightline.passes.memory import MEMORY
 from sightline.passes.plan import batch_size
 from sightline.types import ChannelMap, Count, Pixels, Progress, Scores
 
 Precision = Literal["float32", "fast"]
 T = TypeVar("T")
+Value: TypeAlias = Callable[[Scores, Target], torch.Tensor]
+"""What is made of scores and their target, one number a picture."""
 
 _FIRST_BATCH = 8  # pictures at once while nothing is known of what one costs
 
@@ -76,20 +79,28 @@ class Runner:
         """The module, where the classifier is one."""
         return self.classifier.network
 
-    def run(self, pixels: Pixels, rows: int | None = None) -> Scores:
+    def run(self, pixels: Pixels, rows: int | None = None, *, as_given: bool | None = None) -> Scores:
         """One call: `b c h w` → `b k` float32, one column a class; with a graph where the caller enabled gradients.
 
         Args:
             pixels: given to the network.
             rows: how many rows of scores there are, where the batch becomes wider on its way. Each counts as a pass.
+            as_given: whether the layout in memory stays as it is (`sightline.passes.layouts`); by default where there
+                is a graph.
 
         Raises:
             ModelError: the network cannot take these pixels.
             NonFiniteError: a score is NaN or infinite.
         """
-        with self._autocast():
+        dtype = self._dtype()
+
+        def ask(layout: torch.memory_format) -> Scores:
             # The network gets its own copy: one that works in place must not write into our pixels.
-            raw = self._ask(pixels.to(self._dtype(), copy=True), rows)
+            return self._ask(pixels.to(dtype, copy=True, memory_format=layout), rows)
+
+        with self._autocast():
+            stays = torch.is_grad_enabled() if as_given is None else as_given
+            raw = ask(torch.preserve_format) if stays else ask_in_layout(self.network, pixels, ask)
         self.counted(forward=rows or len(pixels))
         finite(raw, "score")
         if self.head == "auto":
@@ -108,20 +119,23 @@ class Runner:
             return self.run(given.detach().requires_grad_() if tell else given).detach()
 
     def gradient(
-        self, batch: Pixels, target: Target, value: Callable[[Scores, Target], torch.Tensor] | None = None
+        self, batch: Pixels, target: Target, value: Value | None = None, *, as_given: bool = True
     ) -> tuple[torch.Tensor, ChannelMap]:
         """The score, `b`, and ∂score/∂pixels of a batch, `b c h w` float32; or another `value` of the scores.
+
+        With `as_given=False` in the layout that is fastest: right up to what falls on two sides of a ReLU.
 
         Raises:
             NotSupportedError: autograd does not reach the pixels.
             NonFiniteError: a score or a gradient is NaN or infinite.
         """
         if len(batch) > 1 and mixes_batch_mates(self.network):
-            each = [self.gradient(one, target.rows(slice(i, i + 1)), value) for i, one in enumerate(batch.split(1))]
+            rows = [target.rows(slice(place, place + 1)) for place in range(len(batch))]
+            each = [self.gradient(one, row, value) for one, row in zip(batch.split(1), rows, strict=True)]
             return torch.cat([score for score, _ in each]), torch.cat([gradient for _, gradient in each])
         with self.working(), torch.enable_grad():
             leaf = self.given(batch).detach().requires_grad_()
-            scores = self.run(leaf)
+            scores = self.run(leaf, as_given=as_given)
             score = target.score(scores) if value is None else value(scores, target)
             gradient = torch.autograd.grad(score.sum(), leaf, allow_unused=True)[0] if score.requires_grad else None
             self.counted(backward=len(batch))
@@ -142,17 +156,24 @@ class Runner:
         return finite(gradient, "gradient")
 
     def batched(
-        self, total: int, pixels: Pixels, run: Callable[[slice], T], *, gradients: bool, each: int = 1
+        self,
+        total: int,
+        pixels: Pixels,
+        run: Callable[[slice], T],
+        *,
+        gradients: bool,
+        each: int = 1,
+        behind: Sequence[str] = (),
     ) -> list[T]:
         """Run all steps in as large parts as memory allows, `each` pictures a step.
 
-        Parts are halved when a GPU says that it is full.
+        Parts are halved when a GPU says that it is full. The rest is as in `at_once`.
 
         Raises:
             CancelledError: the progress function said False.
         """
         with self.working():
-            size = max(1, self.at_once(pixels, gradients=gradients) // each)
+            size = max(1, self.at_once(pixels, gradients=gradients, behind=behind) // each)
             answers: list[T] = []
             done = 0
             while done < total:
@@ -169,14 +190,21 @@ class Runner:
                     raise CancelledError(f"cancelled after {done} of {total} passes")
             return answers
 
-    def at_once(self, pixels: Pixels, *, gradients: bool) -> int:
-        """How many pictures like these go through the network in one call."""
+    def at_once(self, pixels: Pixels, *, gradients: bool, behind: Sequence[str] = ()) -> int:
+        """How many pictures like these go through the network in one call.
+
+        Args:
+            pixels: `b c h w`.
+            gradients: whether the graph begins at the pixels.
+            behind: the layers that it begins at, where it does not.
+        """
         if mixes_batch_mates(self.network):
             return 1
         survey = MEMORY.survey(self.network, pixels) if self.network is not None else None
         if survey is None and self.network is not None:
             return _FIRST_BATCH
-        return batch_size(survey, pixels.to(self.device), gradients=gradients, memory=self.memory)
+        given = pixels.to(self.device)
+        return batch_size(survey, given, gradients=gradients, memory=self.memory, behind=behind)
 
     def given(self, pixels: Pixels) -> Pixels:
         """The pixels where the network is, fit to take part in a gradient."""

@@ -1,0 +1,73 @@
+"""The layout in memory in which a batch is handed to a network: channels last where that is faster and changes nothing.
+
+Convolutions on a processor and on a GPU are faster when the channels of a pixel lie side by side. What a network gives
+is the same up to rounding, since torch's operations are defined on values and not on their places in memory. Two kinds
+of code are not: what reads memory itself (`as_strided`, operators from outside of torch), and `view`, which refuses.
+Both show in a first pass, and such a network is given its batches as before.
+
+Forward questions are asked so, and the steps of an optimisation. Gradients at the pixels of a ReLU network move by some
+thousandths with any other order of summing, since what lies near zero falls on two sides of a ReLU: a map made of them
+is asked of the network as it stands, and so equals another package's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from sightline.errors import ModelError
+from sightline.types import Pixels, Scores
+
+_PICTURES = 4
+"""Below so many pictures at once, turning the weights round costs what the layout gains."""
+
+_KNOWN: WeakKeyDictionary[nn.Module, tuple[int, bool]] = WeakKeyDictionary()
+"""Whether a network, as it was built then, may be given another layout; forgotten with the network."""
+
+
+def ask_in_layout(network: nn.Module | None, pixels: Pixels, ask: Callable[[torch.memory_format], Scores]) -> Scores:
+    """The scores that `ask` gives for pixels, `b c h w`, in the layout that suits the network and them.
+
+    The first batch of a network is watched: where it does more than torch's own operations on values, or refuses the
+    layout, it is asked again, with the pixels as they came.
+    """
+    if not _gains(network, pixels):
+        return ask(torch.preserve_format)
+    assert network is not None
+    built = hash(tuple(type(module) for module in network.modules()))
+    known = _KNOWN.get(network)
+    if known is not None and known[0] == built:
+        return ask(torch.channels_last if known[1] else torch.preserve_format)
+    watching = _Watching()
+    try:
+        with watching:
+            scores = ask(torch.channels_last)
+    except ModelError:
+        watching.reads_memory = True
+    _KNOWN[network] = built, not watching.reads_memory
+    return ask(torch.preserve_format) if watching.reads_memory else scores
+
+
+def _gains(network: nn.Module | None, pixels: Pixels) -> bool:
+    if network is None or len(pixels) < _PICTURES or pixels.ndim != 4 or pixels.dtype == torch.float64:
+        return False
+    return any(isinstance(module, nn.Conv2d) for module in network.modules())
+
+
+class _Watching(TorchDispatchMode):
+    """Sees every operation of a pass; whether one of them may depend on where values lie in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads_memory = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        outside = func.namespace not in ("aten", "prim", "prims")
+        if outside or func.overloadpacket in (torch.ops.aten.as_strided, torch.ops.aten.as_strided_scatter):
+            self.reads_memory = True
+        return func(*args, **(kwargs or {}))
