@@ -8,7 +8,7 @@ from torch import nn
 
 from sightline.passes.passes import Passes
 
-PIXELS = torch.rand(6, 3, 9, 11, generator=torch.Generator().manual_seed(2))
+PIXELS = torch.rand(6, 3, 90, 110, generator=torch.Generator().manual_seed(2))
 
 
 class Seen(nn.Module):
@@ -107,9 +107,10 @@ def test_gradients_are_of_the_network_as_it_stands() -> None:
     assert not any(network.layouts)
 
 
-def test_few_pictures_and_double_precision_stay_as_they_are() -> None:
+def test_few_or_small_pictures_and_double_precision_stay_as_they_are() -> None:
     network = Seen()
     scores(network, PIXELS[:2])
+    scores(network, PIXELS[:, :, :9, :11])
     assert not any(network.layouts)
     network = Seen().double()
     scores(network, PIXELS.double())

@@ -23,8 +23,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from sightline.errors import ModelError
 from sightline.types import Pixels, Scores
 
-_PICTURES = 4
-"""Below so many pictures at once, turning the weights round costs what the layout gains."""
+_PICTURES, _VALUES = 4, 1 << 17
+"""Below so many pictures, or values in all, at once, turning the weights round costs what the layout gains."""
 
 _KNOWN: WeakKeyDictionary[nn.Module, tuple[int, bool]] = WeakKeyDictionary()
 """Whether a network, as it was built then, may be given another layout; forgotten with the network."""
@@ -54,7 +54,9 @@ def ask_in_layout(network: nn.Module | None, pixels: Pixels, ask: Callable[[torc
 
 
 def _gains(network: nn.Module | None, pixels: Pixels) -> bool:
-    if network is None or len(pixels) < _PICTURES or pixels.ndim != 4 or pixels.dtype == torch.float64:
+    if network is None or pixels.ndim != 4 or len(pixels) < _PICTURES or pixels.numel() < _VALUES:
+        return False
+    if pixels.dtype == torch.float64:  # no convolution is made for it
         return False
     return any(isinstance(module, nn.Conv2d) for module in network.modules())
 
