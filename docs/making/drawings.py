@@ -80,7 +80,8 @@ def _judged_by_curve(metric: str, scene: Scene, model: sightline.Classifier) -> 
         assert isinstance(judged, sightline.Judgement)
         assert judged.curve is not None
         curves.append(Curve(method, judged.curve.x, judged.curve.y, judged.value))
-    svg = curve_svg(curves, x_label=f"share of the picture changed by {metric}", y_label="probability of dog")
+    share = "probability of dog" if METRICS[metric].traits.range == "0 to 1" else "difference of the orders, halved"
+    svg = curve_svg(curves, x_label=f"share of the picture changed by {metric}", y_label=share)
     # On a page of its own a drawing needs its paper: the text would else be black on a dark page.
     return svg.replace("<svg ", '<svg style="background:#fff;color:#222" ', 1).encode()
 

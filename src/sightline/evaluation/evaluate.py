@@ -23,6 +23,7 @@ from sightline.models.catalogue import load
 from sightline.models.classifier import wrap
 from sightline.passes.passes import Passes
 from sightline.passes.runner import Precision
+from sightline.passes.runtimes.question import Runtime
 from sightline.types import Count, Progress
 
 Metrics = str | Metric | type[Metric] | Sequence["str | Metric | type[Metric]"]
@@ -40,6 +41,7 @@ def evaluate(  # noqa: PLR0913 (all but the first three are keywords, as on the 
     device: str | torch.device | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
+    runtime: Runtime = "auto",
 ) -> Judgement | list[Judgement]:
     """Numbers that say how good maps are.
 
@@ -56,6 +58,7 @@ def evaluate(  # noqa: PLR0913 (all but the first three are keywords, as on the 
         device: where to run; by default where the model is.
         memory: bytes for activations at a time.
         progress: called with (passes done, passes expected); False cancels.
+        runtime: `auto`, `eager` (torch alone) or `openvino`, as for `explain`.
 
     Returns:
         One `Judgement` for one map and one metric, else a list: map by map, within a map metric by metric.
@@ -78,7 +81,8 @@ def evaluate(  # noqa: PLR0913 (all but the first three are keywords, as on the 
         _subject(*one, classifier=classifier, place=place)
         for place, one in enumerate(zip(given, pictures, targets, strict=True))
     ]
-    with Passes(classifier, precision=precision, device=device, memory=memory, progress=progress) as passes:
+    passes = Passes(classifier, precision=precision, device=device, memory=memory, progress=progress, runtime=runtime)
+    with passes:
         found = [
             judgement
             for subject, one_mask in zip(subjects, masks, strict=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sightline.evaluation.base import Metric
 from sightline.evaluation.faithfulness.deletion import Deletion
 from sightline.evaluation.faithfulness.insertion import Insertion
+from sightline.evaluation.faithfulness.road import Road
 from sightline.evaluation.localisation.pointing_game import PointingGame
 from sightline.evaluation.localisation.relevance_mass import RelevanceMass
 from sightline.spec import Catalogue
@@ -13,5 +14,5 @@ from sightline.spec import Catalogue
 METRICS: Catalogue[Metric] = Catalogue(
     "metric",
     Metric,  # type: ignore[type-abstract]
-    [Deletion, Insertion, PointingGame, RelevanceMass],
+    [Deletion, Insertion, Road, PointingGame, RelevanceMass],
 )

@@ -61,16 +61,26 @@ def area(heights: torch.Tensor) -> float:
 
 def value_of(heights: torch.Tensor, question: Question, clean: float) -> Value:
     """The value of a curve, and what must be known of it."""
+    steps = len(heights) - 1
+    return Value(
+        value=area(heights),
+        curve=Curve(np.linspace(0, 1, steps + 1), heights.numpy()),
+        details={"steps": steps, "tied": tied(question)},
+        warnings=warnings_of(question, clean),
+    )
+
+
+def tied(question: Question) -> float:
+    """The share of pixels whose value another one has too, whose order is that of the rule for ties."""
+    return 1 - len(np.unique(question.map)) / question.map.size
+
+
+def warnings_of(question: Question, clean: float) -> tuple[str, ...]:
+    """What must be known of what goes by the order of a map, `clean` being the target's probability in the picture."""
     warnings = [FLAT] if is_flat(question.map) else []
     if clean < FAINT:
         warnings.append(
             f"the network gives the target only {clean:.1%} in the whole picture: there is little to lose or to win, "
             "so the value says little about the map"
         )
-    steps = len(heights) - 1
-    return Value(
-        value=area(heights),
-        curve=Curve(np.linspace(0, 1, steps + 1), heights.numpy()),
-        details={"steps": steps, "tied": 1 - len(np.unique(question.map)) / question.map.size},
-        warnings=tuple(warnings),
-    )
+    return tuple(warnings)
