@@ -24,6 +24,7 @@ from typing import Annotated, Literal
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.attribution.mask.pyramid import Seen, blurred, faded
 from sightline.attribution.mask.smooth_mask import SmoothMask
 from sightline.attribution.mask.steps import Descent
@@ -59,6 +60,10 @@ class ExtremalPerturbation(Method):
         signed=False,
         linear=False,
     )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        each = self.iterations * len(self._versions())
+        return Foreseen(forward=each, backward=each, clean=0)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         given = pixels.to(passes.device)

@@ -22,6 +22,7 @@ from typing import Annotated
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.attribution.mask.operators import copied, grid_of
 from sightline.attribution.mask.steps import Adam
 from sightline.images.fills import Blur, Fill
@@ -59,6 +60,9 @@ class MeaningfulPerturbation(Method):
         linear=False,
         deterministic=False,
     )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(forward=self.iterations + DISCS + 2, backward=self.iterations, clean=0)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         given = pixels.to(passes.device)

@@ -19,6 +19,7 @@ from typing import Annotated, ClassVar, Literal
 import torch
 
 from sightline.attribution.base import Maps, Method
+from sightline.attribution.foreseen import Foreseen
 from sightline.attribution.mask.lowering import Lowering
 from sightline.attribution.mask.operators import emptiness, enlarged, grid_of
 from sightline.attribution.mask.steps import STEP, LineSearch, Momentum
@@ -87,6 +88,16 @@ class PathDescent(Method):
     @abstractmethod
     def roughness(self, mask: torch.Tensor, pixels: Pixels) -> torch.Tensor:
         """TV of each picture, `b`, for the result mask `b 1 h w`."""
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        steps, terms = self.iterations, len(self.terms)
+        each = Foreseen(forward=steps * terms * self.points, backward=steps * terms * self.points, clean=0)
+        each = each.and_(forward=steps if self.lowering else 0)
+        if self.optimiser == "momentum":
+            return each
+        tried = LineSearch(self.step).most() * terms * (self.points if self.judge == "path" else 1)
+        before = 0 if self.judge == "path" else terms
+        return replace(each.and_(forward=steps * (tried + before)), at_most=True)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         given = pixels.to(passes.device)

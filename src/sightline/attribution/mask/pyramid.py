@@ -51,7 +51,13 @@ class Seen(Perturbation):
 
     def _version(self, mask: int, keeps: bool) -> Pixels:
         shown = self.masks[:, mask, None] if keeps else 1 - self.masks[:, mask, None]
-        place, last = shown * (len(self.pyramid) - 1), torch.zeros_like(self.pyramid[0])
-        for level, picture in enumerate(self.pyramid):
-            last = last + (1 - (place - level).abs()).clamp_min(0).to(picture.dtype) * picture
-        return last
+        place = shown * (len(self.pyramid) - 1)
+        # At a level itself the slope is that to the next one, as in the authors' code, and 0 at the last.
+        below = place.detach().long()
+        weaker, stronger = (self._at(below + above) for above in (0, 1))
+        return weaker + (place - below).to(weaker.dtype) * (stronger - weaker)
+
+    def _at(self, levels: torch.Tensor) -> Pixels:
+        """Of every pixel its level, `b 1 h w`: `b c h w`."""
+        wanted = levels.clamp(max=len(self.pyramid) - 1).expand_as(self.pyramid[0])
+        return self.pyramid.gather(0, wanted[None])[0]

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
+
+from sightline.attribution.mask.smooth_maximum import smooth_maximum
 
 COLDNESS = 20.0
 """T, the inverse temperature of the smooth maximum."""
@@ -43,11 +44,17 @@ class SmoothMask:
     def make(self, parameters: torch.Tensor) -> torch.Tensor:
         """`n h w` parameters from 0 to 1 → `n H W` masks with their margin; `inside` cuts it off.
 
-        One mask is made at a time, and made again for the gradient: the bumps of all would fill the memory.
+        Every block of step × step pixels sees the same neighbouring parameters.
         """
-        bumps = self._bumps().to(parameters)
-        each = [checkpoint(self._one, one, bumps, use_reentrant=False, preserve_rng_state=False) for one in parameters]
-        return torch.stack(each)
+        first, padding = self._layout()
+        seen = functional.pad(parameters, padding)
+        for axis in (1, 2):
+            seen = seen.unfold(axis, 2 * self._reach + 1, 1)
+        blocks = seen.shape[1:3]
+        within = smooth_maximum(seen.flatten(3).flatten(0, 2), self._bumps().to(parameters), COLDNESS)
+        tiles = within.unflatten(0, (-1, *blocks)).unflatten(3, (self.step, self.step))
+        whole = tiles.transpose(2, 3).flatten(3, 4).flatten(1, 2)[:, first:, first:]
+        return whole[:, : self.height + 2 * self._margin, : self.width + 2 * self._margin]
 
     def inside(self, masks: torch.Tensor) -> torch.Tensor:
         """The masks without their margin: `n height width`."""
@@ -62,26 +69,20 @@ class SmoothMask:
         """How many parameters away, on each side, a bump still counts."""
         return 1 + math.ceil(self.sigma / self.step)
 
-    def _one(self, parameters: torch.Tensor, bumps: torch.Tensor) -> torch.Tensor:
-        """One mask: every block of step × step pixels sees the same neighbouring parameters."""
+    def _layout(self) -> tuple[int, list[int]]:
+        """Where in its block the first pixel of the margin lies, and the padding of the parameters (as for `pad`)."""
         outside = math.ceil(self._margin / self.step)  # blocks of margin on each side
         first = outside * self.step - self._margin
         padding: list[int] = []
         for side, size in zip((self.width, self.height), reversed(self.grid), strict=True):
             blocks = math.ceil((first + side + 2 * self._margin) / self.step)
             padding += [self._reach + outside, blocks + self._reach - outside - size]
-        seen = functional.pad(parameters, padding)
-        for axis in (0, 1):
-            seen = seen.unfold(axis, 2 * self._reach + 1, 1)
-        weighted = seen.flatten(2)[:, :, None, None] * bumps  # rows, columns, step, step, parameters around
-        mask = (weighted * (COLDNESS * weighted).softmax(-1)).sum(-1)
-        whole = mask.permute(0, 2, 1, 3).reshape(len(seen) * self.step, -1)[first:, first:]
-        return whole[: self.height + 2 * self._margin, : self.width + 2 * self._margin]
+        return first, padding
 
     def _bumps(self) -> torch.Tensor:
-        """k(distance / σ) from each pixel of a block to each parameter around it: `step step around²`."""
+        """k(distance / σ) from each parameter around a block to each pixel of it: `around² step²`."""
         within = torch.arange(self.step, dtype=torch.float32)
         places = torch.arange(-self._reach, self._reach + 1, dtype=torch.float32) * self.step
         apart = within[:, None] - places
-        distance = (apart[:, None, :, None] ** 2 + apart[None, :, None, :] ** 2).sqrt().flatten(2)
-        return torch.exp(-2 * (distance / self.sigma - 0.5).clamp_min(0) ** 2)
+        distance = (apart[:, None, :, None] ** 2 + apart[None, :, None, :] ** 2).sqrt().flatten(2).flatten(0, 1)
+        return torch.exp(-2 * (distance / self.sigma - 0.5).clamp_min(0) ** 2).T.contiguous()

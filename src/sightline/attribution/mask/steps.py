@@ -49,6 +49,13 @@ class LineSearch:
             step = torch.where(given_up, 0, step)
         return moved(masks, direction, step)
 
+    def most(self) -> int:
+        """How many steps are tried at most."""
+        tried, step = 1, self.largest * SHRINK
+        while step >= SMALLEST:
+            tried, step = tried + 1, step * SHRINK
+        return tried
+
 
 @dataclass(eq=False)
 class Momentum:
