@@ -60,6 +60,9 @@ class Craft(Learning):
     )
     measure = "share of each in the variance of the score"
 
+    def asks(self, pixels: Pixels) -> int:
+        return len(self._boxes(*pixels.shape[-2:])) + self.samples * (self.concepts + 1)
+
     def learn(self, passes: Passes, pixels: Pixels, view: LayerView) -> Bank:
         boxes = self._boxes(*pixels.shape[-2:])
         pooled, floors = [], [floor_of(view.activations)]

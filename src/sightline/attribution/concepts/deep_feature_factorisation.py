@@ -51,6 +51,9 @@ class DeepFeatureFactorisation(Learning):
     )
     measure = "what each adds to the score"
 
+    def asks(self, pixels: Pixels) -> int:
+        return 1 + self.concepts
+
     def learn(self, passes: Passes, pixels: Pixels, view: LayerView) -> Bank:
         cells = cells_of(view.activations)
         floor = cells.amin(0) if self.shift == "always" else floor_of(view.activations).double()

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import torch
 
+from sightline.attribution.concepts.not_negative import not_negative
+
 ITERATIONS = 200
 TOLERANCE = 1e-4
 _LOOK = 10  # steps between two looks at the error
 _NOTHING = 1e-7  # stands for a divisor that is zero: what it divides is zero too
-_ROUNDS = 500
-_STILL = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,24 +59,11 @@ def factorise(
 
 
 def strengths_at(values: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
-    """How strong known concepts are: argmin over W ≥ 0 of ‖V − W H‖, `n K` and `r K` → `n r` float64.
+    """How strong known concepts are: argmin over W ≥ 0 of ‖V − W H‖, `n K` and `r K` → `n r` float64, exactly.
 
-    One concept after the other is set to its best value given the rest, round by round, until none moves. The problem
-    is convex, so that this ends at its minimum; between directions that are almost the same it only creeps, and is
-    ended after 500 rounds: their sum is then right, and how it is shared out between them means little.
+    Where directions are the same, or almost, the data do not say how their strength is shared out between them.
     """
-    values, directions = values.double(), directions.double()
-    lengths = directions.square().sum(1, keepdim=True)
-    lengths = torch.where(lengths == 0, 1.0, lengths)
-    towards, between = directions @ values.T / lengths, directions @ directions.T / lengths
-    found = torch.zeros_like(towards)
-    for _ in range(_ROUNDS):
-        before = found.clone()
-        for concept, alike in enumerate(between):
-            found[concept] = (found[concept] + towards[concept] - alike @ found).clamp_(min=0)
-        if float((found - before).abs().max()) <= _STILL * float(found.max()):
-            break
-    return found.T
+    return not_negative(directions.double().T, values.double())
 
 
 def _ratio(above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:

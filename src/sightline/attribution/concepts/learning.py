@@ -14,6 +14,7 @@ import torch
 
 from sightline.attribution.base import Maps, Method, Wants
 from sightline.attribution.concepts.bank import Alone, Bank, scores_alone, spread
+from sightline.attribution.foreseen import Foreseen
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
 from sightline.passes.passes import Passes
@@ -49,6 +50,10 @@ class Learning(Method):
     """What its effects are, in words that are followed by `of "dog"`."""
 
     @abstractmethod
+    def asks(self, pixels: Pixels) -> int:
+        """How many passes it takes to learn from one picture and to weigh what was learnt."""
+
+    @abstractmethod
     def learn(self, passes: Passes, pixels: Pixels, view: LayerView) -> Bank:
         """The concepts of some pictures, `b c h w`, and how strong they are in each."""
 
@@ -75,6 +80,11 @@ class Learning(Method):
             alone = scores_alone(passes, one, seen, Alone(bank, strengths))
             found.append(Reading(strengths, effects, passes.probabilities(alone)))
         return found
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        view = self.look(passes, pixels, target)
+        asked = self.asks(pixels) + self.concepts
+        return Foreseen(forward=asked + passes.trial(pixels, view, asked), short=1)
 
     @final
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
