@@ -22,6 +22,7 @@ _HOME = {
     "Metric": "evaluation.base",
     "Occlusion": "attribution.perturbation.occlusion",
     "Passes": "passes.passes",
+    "Plan": "runs.plan",
     "Preparation": "images.prepare",
     "SmoothGrad": "attribution.gradient.smooth_grad",
     "Style": "pictures.style",
@@ -32,6 +33,7 @@ _HOME = {
     "figure": "reports.figure",
     "load": "models.catalogue",
     "methods": "listing",
+    "plan": "runs.plan",
     "metrics": "listing",
     "wrap": "models.classifier",
 }
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from sightline.reports.figure import figure
     from sightline.runs.concepts import concepts
     from sightline.runs.explain import explain
+    from sightline.runs.plan import Plan, plan
 
 __all__ = [
     "Attribution",
@@ -71,6 +74,7 @@ __all__ = [
     "Metric",
     "Occlusion",
     "Passes",
+    "Plan",
     "Preparation",
     "SmoothGrad",
     "Style",
@@ -82,6 +86,7 @@ __all__ = [
     "load",
     "methods",
     "metrics",
+    "plan",
     "wrap",
 ]
 

@@ -71,3 +71,17 @@ def test_enough_photographs(parity: ModuleType) -> None:
     about, lines, _ = parity.store.read(MEASURED)
     assert about["photographs"] >= 10
     assert {name for line in lines for name in line.networks} == {"ResNet-18", "ResNet-50", "ViT-Tiny"}
+
+
+def test_every_method_stands_beside_something_else(parity: ModuleType) -> None:
+    _, lines, _ = parity.store.read(MEASURED)
+    assert {line.method for line in lines} == set(METHODS), "a method has no row, or was not measured: make parity"
+
+
+def test_the_page_counts_what_it_shows(parity: ModuleType) -> None:
+    about, lines, _ = parity.store.read(MEASURED)
+    cells = [one for line in lines for one in line.networks.values()]
+    full = sum(one["photographs"] >= 10 for one in cells)
+    said = f"{full} of the {len(cells)} comparisons are on 10 photographs"
+    assert said in parity.page.page(about, lines)
+    assert said not in parity.page.page(about, lines[1:])

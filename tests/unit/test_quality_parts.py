@@ -242,6 +242,26 @@ def test_the_table_ranks_by_the_difference_on_the_same_photographs(tmp_path: Pat
     assert table(found.on(found.difficult)).count("· n 4") > 0
 
 
+def test_a_setting_is_judged_beside_its_default_and_linked_to_the_methods_page(tmp_path: Path) -> None:
+    from quality.findings import findings
+    from quality.page import page
+
+    found = measured(tmp_path, KNOWN | {"gradient(channels=largest)": 0.35})
+    assert any("`gradient(channels=largest)` +0.050" in sentence for sentence in findings(found, found))
+    text = page(found)
+    assert "[gradient(channels=largest)](methods/gradient.md)" in text
+    assert text.count("methods of Sightline at their defaults and 1 again with other settings") == 1
+    assert text.split("\n\n")[2].startswith("3 methods of Sightline")
+
+
+def test_a_setting_with_the_words_of_the_default_would_tell_nothing() -> None:
+    """No variant may be the default by another text, and each must be a text that the method reads."""
+    from quality.contestants import VARIANTS, own
+
+    for text in VARIANTS:
+        assert own(text).settings != own(text.partition("(")[0]).settings
+
+
 def test_choosing_takes_the_best_within_what_one_pays(tmp_path: Path) -> None:
     from quality.choosing import measured as parts
 

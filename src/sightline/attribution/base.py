@@ -18,6 +18,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from sightline.attribution.foreseen import Foreseen
 from sightline.errors import NonFiniteError, NotSupportedError, TargetError
 from sightline.models.classifier import Classifier
 from sightline.models.targets import Target
@@ -135,6 +136,14 @@ class Method(Named):
     def wants(self) -> Wants:
         """What this method will ask of the clean pass."""
         return Wants()
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        """The passes that `attribute` will ask for, for one picture `1 c h w`, found with few passes or none.
+
+        Raises:
+            NotSupportedError: this method does not tell.
+        """
+        raise NotSupportedError(f"{self.name} does not tell beforehand what it costs: plan without it")
 
     @final
     def __call__(

@@ -67,6 +67,8 @@ class Origin:
     precision: str
     device: str
     versions: Mapping[str, str]
+    runtime: str = "torch"
+    """What answered the questions that need no gradient: torch, or a compiled program, or why there was none."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -83,7 +85,8 @@ class Attribution:
         target: what was explained.
         predictions: the network's strongest classes, best first.
         layer: the layer that was looked at, if any.
-        passes: forward and backward passes for this picture, the shared clean pass included.
+        passes: forward and backward passes for this picture, the shared clean pass included; a gradient that a method
+            before this one took is shared, too, and counted there.
         seconds: for this picture, the shared clean pass not included.
         warnings: what the user must know before believing the map.
         numbers: what else the method measured, such as `completeness_error`.
@@ -186,6 +189,7 @@ class Attribution:
             "warnings": list(self.warnings),
             "precision": self.origin.precision,
             "device": self.origin.device,
+            "runtime": self.origin.runtime,
             "versions": dict(self.origin.versions),
         }
 

@@ -67,6 +67,9 @@ def add_arguments(parser: Parser) -> None:
     )
     how.add_argument("--layer", metavar="L", help="where methods look that look at a layer (default: found)")
     how.add_argument("--precision", choices=("float32", "fast"), default="float32", help="fast: bfloat16")
+    how.add_argument(
+        "--runtime", choices=("auto", "eager", "openvino"), default="auto", help="eager: torch alone (default: auto)"
+    )
     how.add_argument("--device", metavar="D", help="as torch names it: cpu, cuda, cuda:1, mps")
     how.add_argument("--seed", type=whole(0), metavar="N", help="for methods that draw random numbers")
     _add_output(parser)
@@ -84,6 +87,7 @@ def add_network(what: argparse._ArgumentGroup) -> None:
 def _add_output(parser: Parser) -> None:
     out = parser.add_argument_group("what comes out")
     out.add_argument("--out", default=OUT, metavar="DIR", help=f"report, manifest and maps (default: {OUT})")
+    out.add_argument("--plan", action="store_true", help="print what it would cost, and stop")
     out.add_argument("--json", action="store_true", help="print the records as a JSON list, and nothing else")
     out.add_argument("--quiet", action="store_true", help="no progress")
     draw = parser.add_argument_group("how maps are drawn")
@@ -128,6 +132,8 @@ def run(arguments: argparse.Namespace) -> int:
     pictures = with_masks(given_pictures(arguments.pictures), arguments.mask or [])
     style = _style(arguments)
     check_files(arguments)
+    if arguments.plan:
+        return _plan(arguments, pictures, style)
     printed = sys.stdout
     with OutputFolder(Path(arguments.out)) as folder, contextlib.redirect_stdout(sys.stderr):
         # What other libraries print must not come between the records.
@@ -144,6 +150,15 @@ def run(arguments: argparse.Namespace) -> int:
         if manifest.failures:
             print(f"failed: {len(manifest.failures)} of {len(pictures)} pictures, told above and in the report")
     return SOME_FAILED if manifest.failures else 0
+
+
+def _plan(arguments: argparse.Namespace, pictures: list[Given], style: Style) -> int:
+    from sightline.cli.planning import told
+
+    with contextlib.redirect_stdout(sys.stderr):
+        words = told(*_job(arguments, pictures, style, lambda *_: None), as_json=arguments.json)
+    print(words)
+    return 0
 
 
 def tell(manifest: Manifest, folder: Path) -> None:
@@ -163,7 +178,8 @@ def _job(
     from sightline.attribution.table import METHODS
     from sightline.evaluation.evaluate import as_metrics
     from sightline.models.catalogue import load
-    from sightline.runs.explain import Order, as_methods
+    from sightline.runs.explain import as_methods
+    from sightline.runs.order import Order
     from sightline.runs.run import Job
 
     methods = [METHODS.make(text) for text in arguments.method or []]
@@ -186,6 +202,7 @@ def _job(
         methods=as_methods(methods or None, classifier, layer=arguments.layer, seed=arguments.seed),
         target=arguments.target,
         precision=arguments.precision,
+        runtime=arguments.runtime,
         progress=progress,
     )
     job = Job(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -147,3 +148,12 @@ def device_of(classifier: Classifier) -> torch.device:
     network = classifier.network
     held = chain(network.parameters(), network.buffers()) if network is not None else iter(())
     return next((tensor.device for tensor in held), torch.device("cpu"))
+
+
+def on_device(classifier: Classifier, device: torch.device) -> Classifier:
+    """The classifier on a device: a copy where it is elsewhere, since the user's network stays where it is."""
+    own, network = device_of(classifier), classifier.network
+    same = own.type == device.type and device.index in (None, own.index)
+    if network is None or same:
+        return classifier
+    return replace(classifier, function=copy.deepcopy(network).to(device))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 
 from sightline.models.taps import Event
 
+_FLOAT = 4  # bytes
 _POOLS = ("pool", "flatten", "softmax")
 _PASSAGES = ("identity", "dropout", "droppath")
 _TOKEN_PARTS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.GELU, nn.ReLU, nn.SiLU, nn.Softmax)
@@ -50,6 +52,12 @@ class Survey:
     pixels: tuple[int, int]
     forward_bytes: int
     gradient_bytes: int
+
+    def bytes_from(self, name: str) -> int:
+        """The outputs of one picture from this module on, in bytes: what a graph that begins there keeps, at most."""
+        names = [seen.name for seen in self.seen]
+        later = self.seen[names.index(name) :] if name in names else self.seen
+        return sum(_FLOAT * math.prod(seen.shape) for seen in later) // max(1, self.pictures)
 
     def find(self, name: str) -> Seen | None:
         """The module of this name, if it ran."""

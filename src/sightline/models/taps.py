@@ -59,13 +59,17 @@ def watch(network: nn.Module) -> Iterator[list[Event]]:
 
 @contextmanager
 def capture(network: nn.Module, names: Sequence[str]) -> Iterator[dict[str, list[torch.Tensor]]]:
-    """The answers of the named modules, one tensor a call, safe from in-place operations further on.
+    """The answers of the named modules in the latest pass, one tensor a call, safe from in-place operations further on.
 
     Where the graph has not begun yet, it begins at the captured tensor: gradients of the scores then reach the layer,
     and nothing before it is kept.
     """
     found: dict[str, list[torch.Tensor]] = {name: [] for name in names}
     modules = dict(network.named_modules())
+
+    def forget(_network: nn.Module, _given: Any) -> None:
+        for calls in found.values():
+            calls.clear()
 
     def hook_for(name: str) -> Any:
         def hook(_module: nn.Module, _given: Any, output: Any) -> Any:
@@ -81,6 +85,7 @@ def capture(network: nn.Module, names: Sequence[str]) -> Iterator[dict[str, list
         return hook
 
     with ExitStack() as undo:
+        undo.callback(network.register_forward_pre_hook(forget).remove)
         for name in found:
             undo.callback(modules[name].register_forward_hook(hook_for(name)).remove)
         yield found

@@ -19,6 +19,9 @@ from sightline.passes.memory import MEMORY
 from sightline.passes.runner import Runner
 from sightline.types import Pixels, Scores
 
+TRIAL = 5
+"""Passes: two versions both ways, and the picture itself."""
+
 
 def after(runner: Runner, one: Pixels, layer: Layer, clean: torch.Tensor, changed: torch.Tensor) -> Scores:
     """Scores of one picture, `1 c h w`, with the layer's activations `m K h w` in place of its own: `m k`.
@@ -40,6 +43,13 @@ def after(runner: Runner, one: Pixels, layer: Layer, clean: torch.Tensor, change
         if _widens(runner, one, layer, clean):
             return _replaced(runner, one, layer, changed)
         return _replaced(runner, one.expand(len(changed), -1, -1, -1), layer, changed)
+
+
+def trial_passes(runner: Runner, one: Pixels, layer: Layer, versions: int) -> int:
+    """How many passes the trial at a layer takes at most, where the first question is about so many versions."""
+    network = module_of(runner.network)
+    plain = min(versions, runner.at_once(one, gradients=False)) == 1 or mixes_batch_mates(network)
+    return 0 if plain or MEMORY.widens(network, one, layer.name) is not None else TRIAL
 
 
 def _replaced(runner: Runner, given: Pixels, layer: Layer, changed: torch.Tensor) -> Scores:

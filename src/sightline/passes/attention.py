@@ -73,6 +73,27 @@ class AttentionSession(Session):
             len(pixels), pixels, lambda rows: read(ask(pixels[rows], target.rows(rows))), gradients=True, each=2
         )
 
+    def blocks(self, pixels: Pixels) -> int:
+        """How many blocks hand on tokens; mostly without a pass.
+
+        Raises:
+            NotSupportedError: none does.
+        """
+        with self._runner.working():
+            return len(places_of(self._runner, self._runner.given(pixels)))
+
+
+def places_of(runner: Runner, given: Pixels) -> list[str]:
+    """The names of the blocks that hand on tokens, first to last.
+
+    Raises:
+        NotSupportedError: there are none.
+    """
+    found = blocks(survey(runner, given))
+    if not found:
+        raise NotSupportedError(f"{runner.classifier.name!r} has no blocks that hand on tokens: {WAY_OUT}")
+    return found
+
 
 def attended(runner: Runner, look: Look, pixels: Pixels, target: Target) -> Attended:
     """All attentions of one pass, and the gradients that are asked for.
@@ -86,7 +107,7 @@ def attended(runner: Runner, look: Look, pixels: Pixels, target: Target) -> Atte
         if look in ("last", "all"):
             score, found = _through(runner, given, target)
         else:
-            score, found = _formed(runner, given, target, blocks(known), mean=look == "blocks-mean")
+            score, found = _formed(runner, given, target, places_of(runner, given), mean=look == "blocks-mean")
         wanted = found[-1:] if look == "last" else found
         gradients = torch.autograd.grad(score, [one.edge for one in wanted])
         runner.counted(backward=len(given))
@@ -142,8 +163,6 @@ def _formed(
 ) -> tuple[torch.Tensor, list[Attention]]:
     """The sum of all blocks' own scores, and each block's attention."""
     name, network = runner.classifier.name, module_of(runner.network)
-    if not places:
-        raise NotSupportedError(f"{name!r} has no blocks that hand on tokens: {WAY_OUT}")
     if mixes_batch_mates(network):
         raise NotSupportedError(f"{name!r} mixes the rows of a batch, and all blocks are scored in one: {WAY_OUT}")
     cut = _Cut([given.detach().clone().requires_grad_()], [], mean)

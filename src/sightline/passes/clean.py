@@ -11,7 +11,8 @@ from sightline.models.layers import Layer, candidates
 from sightline.models.survey import Survey
 from sightline.models.taps import Event
 from sightline.models.targets import Target
-from sightline.types import Pixels, Scores
+from sightline.passes.known import Known
+from sightline.types import ChannelMap, Pixels, Scores
 
 
 @dataclass(eq=False, kw_only=True)
@@ -25,6 +26,8 @@ class Clean:
         leaf: the pixels that the graph begins at, if it does not begin at a layer.
         captured: the outputs of the wanted layers, by name.
         events: all modules' outputs, while the layer still has to be chosen.
+        views: what was found at a layer: by the name that was asked for, and by the layer's own.
+        at_pixels: gradients at the pixels.
     """
 
     pixels: Pixels
@@ -33,6 +36,8 @@ class Clean:
     leaf: Pixels | None = None
     captured: dict[str, torch.Tensor] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
+    views: Known[LayerView] = field(default_factory=Known)
+    at_pixels: Known[ChannelMap] = field(default_factory=Known)
 
     def gradients(self, target: Target, at: list[torch.Tensor]) -> list[torch.Tensor | None]:
         """∂score/∂tensor for each tensor, from the score back to the tensors and no further; None where none is."""
@@ -61,6 +66,10 @@ class LayerView:
         """∂score/∂activations, `b K h w` float32."""
         assert self.own_gradients is not None, "the layer was asked for without a target"
         return self.own_gradients
+
+    def plain(self) -> LayerView:
+        """The same without gradients."""
+        return LayerView(self.layer, self.activations)
 
     @classmethod
     def join(cls, views: list[LayerView]) -> LayerView:

@@ -10,13 +10,15 @@ from torch import nn
 
 from sightline.errors import LayerError
 from sightline.models.layers import Layer, candidates, full_name, named
+from sightline.models.smooth import smooth_behind
 from sightline.models.survey import Survey, survey_of
 from sightline.models.taps import capture, visible, watch
 from sightline.models.targets import Target
 from sightline.passes.clean import Clean, DeadLayerError, LayerView, choose, view_of
 from sightline.passes.memory import MEMORY
+from sightline.passes.plan import Graph
 from sightline.passes.runner import Runner, finite
-from sightline.types import Pixels
+from sightline.types import ChannelMap, Pixels
 
 _MOST_SUGGESTIONS = 5
 
@@ -46,7 +48,9 @@ def look(runner: Runner, pixels: Pixels, *, gradients: bool, layers: Sequence[st
         events = [] if known and not explore else taps.enter_context(watch(module_of(network)))
         wanted = [name for name in names if name is not None]
         captured = taps.enter_context(capture(module_of(network), wanted)) if wanted else {}
-        graph = runner.run(leaf)
+        graph = runner.run(leaf, as_given=_as_given(runner, given, names, from_pixels=from_pixels))
+    if captured and not from_pixels:
+        MEMORY.keep_smooth(module_of(network), given, names, smooth_behind(graph, ()))
     if network is not None and not known:
         MEMORY.keep_survey(network, given, survey_of(events, given))
     return Clean(
@@ -57,6 +61,16 @@ def look(runner: Runner, pixels: Pixels, *, gradients: bool, layers: Sequence[st
         captured={name: _once(runner, name, calls, given) for name, calls in captured.items()},
         events=events if explore else [],
     )
+
+
+def _as_given(runner: Runner, given: Pixels, names: Sequence[str | None], *, from_pixels: bool) -> bool | None:
+    """Whether the pixels keep their layout in memory; None leaves it to the runner.
+
+    In another layout activations differ by rounding alone. So do gradients at a layer, unless a kink is behind it.
+    """
+    if not names:
+        return None
+    return from_pixels or not MEMORY.smooth(module_of(runner.network), given, names)
 
 
 def view(runner: Runner, clean: Clean, name: str | None, target: Target | None) -> LayerView:
@@ -80,10 +94,51 @@ def view(runner: Runner, clean: Clean, name: str | None, target: Target | None) 
     return _checked(runner, found)
 
 
+def asked(runner: Runner, clean: Clean, name: str | None, target: Target | None) -> LayerView:
+    """A layer of a clean pass, as `view` gives it; what was asked for before is not run again.
+
+    Raises:
+        LayerError: as `view`.
+    """
+    found = clean.views.find(name, target)
+    if found is None:
+        found = view(runner, clean, name, target)
+        for place in dict.fromkeys((name, found.layer.name)):
+            clean.views.keep(place, target, found)
+            if target is not None:
+                clean.views.keep(place, None, found.plain())
+    return found
+
+
+def at_pixels(runner: Runner, clean: Clean, leaf: Pixels, target: Target) -> ChannelMap:
+    """∂score/∂pixels, `b c h w` float32, of a clean pass whose graph begins at these pixels; run back only once.
+
+    Raises:
+        NotSupportedError: autograd does not reach the pixels.
+    """
+    found = clean.at_pixels.find(None, target)
+    if found is None:
+        (gradient,) = clean.gradients(target, [leaf])
+        runner.counted(backward=len(leaf))
+        found = runner.reached(gradient).float()
+        clean.at_pixels.keep(None, target, found)
+    return found.clone()  # a map may hold it, and each result is the user's own
+
+
 def holds(runner: Runner, clean: Clean, name: str | None) -> bool:
     """Whether a clean pass kept what a view of this layer needs."""
+    if clean.views.find(name, None) is not None:
+        return True
     wanted = _module_name(module_of(runner.network), runner.given(clean.pixels), name)
     return wanted in clean.captured or (name is None and bool(clean.events))
+
+
+def begins(runner: Runner, pixels: Pixels, layers: Sequence[str | None]) -> Graph:
+    """Where a graph behind these layers begins: at the pixels while the best layer is not known yet."""
+    if runner.network is None:
+        return False  # refused where it is asked
+    names = [_module_name(runner.network, pixels, wanted) for wanted in layers]
+    return None in names or tuple(dict.fromkeys(name for name in names if name is not None))
 
 
 def finer(runner: Runner, pixels: Pixels, name: str) -> list[str]:
@@ -137,6 +192,9 @@ def _chosen(runner: Runner, clean: Clean, given: Pixels, target: Target | None) 
         again = look(runner, clean.pixels, gradients=False, layers=[event.name])
         return view(runner, again, event.name, target)
     clean.captured[event.name] = event.output
+    if clean.graph is not None:
+        smooth = smooth_behind(clean.graph, [event.output])
+        MEMORY.keep_smooth(module_of(runner.network), given, [event.name], smooth)
     return _checked(runner, found)
 
 

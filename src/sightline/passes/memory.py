@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
 from torch import nn
@@ -13,12 +14,13 @@ from sightline.types import Pixels
 class Memory:
     """What passes have shown of each network and input size; forgotten with the network.
 
-    Which layers there are, which one was chosen, and at which the batch may become wider.
+    Which layers there are, which one was chosen, behind which there are no kinks, and where the batch may become wider.
     """
 
     def __init__(self) -> None:
         self._surveys: WeakKeyDictionary[nn.Module, dict[object, Survey]] = WeakKeyDictionary()
         self._chosen: WeakKeyDictionary[nn.Module, dict[object, str]] = WeakKeyDictionary()
+        self._smooth: WeakKeyDictionary[nn.Module, dict[object, bool]] = WeakKeyDictionary()
         self._widens: WeakKeyDictionary[nn.Module, dict[object, bool]] = WeakKeyDictionary()
 
     def survey(self, network: nn.Module, pixels: Pixels) -> Survey | None:
@@ -38,6 +40,13 @@ class Memory:
     def forget_chosen(self, network: nn.Module, pixels: Pixels) -> None:
         """Let the layer be chosen again."""
         self._chosen.get(network, {}).pop(_key(network, pixels), None)
+
+    def smooth(self, network: nn.Module, pixels: Pixels, layers: Sequence[str | None]) -> bool:
+        """Whether these layers were seen to have nothing but smooth operations behind them."""
+        return self._smooth.get(network, {}).get((_key(network, pixels), tuple(layers)), False)
+
+    def keep_smooth(self, network: nn.Module, pixels: Pixels, layers: Sequence[str | None], smooth: bool) -> None:
+        self._smooth.setdefault(network, {})[_key(network, pixels), tuple(layers)] = smooth
 
     def widens(self, network: nn.Module, pixels: Pixels, layer: str) -> bool | None:
         """Whether the batch may become wider at this layer; None where that was not tried yet."""

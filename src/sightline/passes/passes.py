@@ -6,10 +6,9 @@ that all methods on the same pixels share.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TypeVar
 
 import torch
 
@@ -18,23 +17,18 @@ from sightline.models.layers import Layer
 from sightline.models.linear_head import LinearHead, linear_head
 from sightline.models.rules import Rule
 from sightline.models.targets import Target
-from sightline.passes.after import after
 from sightline.passes.aims import Aim, gradient_at
+from sightline.passes.at_layers import LayerSession
 from sightline.passes.attention import AttentionSession
-from sightline.passes.clean import LayerView
-from sightline.passes.curvature import curvature
-from sightline.passes.inside import Inside, inside, one_by_one
-from sightline.passes.looking import finer, holds, look, module_of, survey, view
-from sightline.passes.perturbations import Perturbation, Stretch
+from sightline.passes.looking import at_pixels, module_of, survey
+from sightline.passes.perturbations import Perturbation, Stretch, Windows
 from sightline.passes.relevance import RelevanceSession
 from sightline.passes.ruled import multipliers, ruled_gradient
-from sightline.passes.versions import Versions
+from sightline.passes.windows.engine import in_part, trial_passes
 from sightline.types import ChannelMap, Pixels, Scores
 
-T = TypeVar("T")
 
-
-class Passes(RelevanceSession, AttentionSession):
+class Passes(LayerSession, RelevanceSession, AttentionSession):
     """Runs passes through one classifier, and counts them.
 
     Args:
@@ -43,6 +37,7 @@ class Passes(RelevanceSession, AttentionSession):
         device: where to run; by default where the network is. A network that is elsewhere is copied, not moved.
         memory: bytes for activations; by default 1 GiB on a CPU, half of the free memory on a GPU.
         progress: called with (passes done, passes expected) of the question at hand; False cancels.
+        runtime: of forward-only questions: `auto`, `eager` (torch alone) or `openvino` (passes.runtimes.question).
 
     A `with` block keeps the network quiet from its beginning to its end; outside of one, every question does so itself.
     """
@@ -52,16 +47,25 @@ class Passes(RelevanceSession, AttentionSession):
         if (shared := self._of(pixels)) is not None:
             return shared.scores
         run = self._runner
-        return torch.cat(run.batched(len(pixels), pixels, lambda rows: run.scores(pixels[rows]), gradients=False))
+        return torch.cat(run.asked(len(pixels), pixels, lambda rows: run.scores(pixels[rows])))
 
     def perturbed(self, pixels: Pixels, perturbation: Perturbation) -> Scores:
-        """Scores of n perturbed versions of each picture: `b c h w` → `n b k`. Costs n·b forward passes."""
+        """Scores of n perturbed versions of each picture: `b c h w` → `n b k`. Costs n·b forward passes.
+
+        Windows are run in part where the network allows it (`sightline.passes.windows`), and count as whole passes.
+        """
         given = self._runner.given(pixels)
+        if isinstance(perturbation, Windows) and (found := in_part(self._runner, given, perturbation)) is not None:
+            return found
 
         def ask(rows: slice) -> Scores:
             return self._runner.scores(perturbation.make(given, rows)).unflatten(0, (-1, len(pixels)))
 
-        return torch.cat(self._runner.batched(len(perturbation), given, ask, gradients=False, each=len(pixels)))
+        return torch.cat(self._runner.asked(len(perturbation), given, ask, each=len(pixels)))
+
+    def trial_of(self, perturbation: Perturbation) -> int:
+        """How many passes `perturbed` takes at most beside those of the versions, to find its fastest way."""
+        return trial_passes(self._runner, perturbation) if isinstance(perturbation, Windows) else 0
 
     def gradients(self, pixels: Pixels, target: Target, rule: Rule | None = None) -> ChannelMap:
         """∂score/∂pixels: `b c h w` → `b c h w` float32. Costs b backward passes, and b forward if not shared.
@@ -80,9 +84,7 @@ class Passes(RelevanceSession, AttentionSession):
         shared = self._of(pixels)
         if shared is not None and shared.leaf is not None:
             with self._runner.working():
-                (gradient,) = shared.gradients(target, [shared.leaf])
-                self._runner.counted(backward=len(pixels))
-                return self._runner.reached(gradient).float()
+                return at_pixels(self._runner, shared, shared.leaf, target)
 
         def ask(rows: slice) -> ChannelMap:
             return self._runner.gradient(pixels[rows], target.rows(rows))[1]
@@ -146,94 +148,15 @@ class Passes(RelevanceSession, AttentionSession):
         """
         return gradient_at(self._runner, pixels, leaf, describe, aim)
 
-    def layer(self, pixels: Pixels, name: str | None, target: Target | None) -> LayerView:
-        """A layer's activations and ∂score/∂activations; the backward pass goes from the score to the layer only.
-
-        Args:
-            pixels: `b c h w`.
-            name: the layer, or None for the one that suits best.
-            target: the score, or None where only the activations are wanted: then nothing is run backward.
-
-        Raises:
-            LayerError: no such layer, or none that can be explained at.
-        """
-        shared = self._of(pixels)
-        if shared is not None and holds(self._runner, shared, name):
-            with self._runner.working():
-                return view(self._runner, shared, name, target)
-
-        def ask(rows: slice) -> LayerView:
-            clean = look(self._runner, pixels[rows], gradients=False, layers=[name])
-            return view(self._runner, clean, name, target.rows(rows) if target is not None else None)
-
-        return LayerView.join(self._runner.batched(len(pixels), pixels, ask, gradients=True))
-
-    def after(self, pixels: Pixels, view: LayerView, versions: Versions) -> Scores:
-        """Scores of n versions of a layer's activations: `b c h w` and their view → `n b k`.
-
-        The prefix tokens of a transformer stay as they are. Counts as n·b forward passes, though the pictures are run
-        to the layer only once for each part; the first question at a layer makes a trial of five passes.
-
-        Raises:
-            NotSupportedError: the layer's activations cannot be exchanged.
-        """
-        given, found = self._runner.given(pixels), []
-        for place, clean in enumerate(view.activations):
-            one = given[place : place + 1]
-
-            def ask(rows: slice, one: Pixels = one, clean: torch.Tensor = clean) -> Scores:
-                return after(self._runner, one, view.layer, clean, versions.make(clean, rows))
-
-            found.append(torch.cat(self._runner.batched(len(versions), one, ask, gradients=False)))
-        return torch.stack(found, 1)
-
-    def inside(self, pixels: Pixels, names: Sequence[str], target: Target, read: Callable[[Inside], T]) -> list[T]:
-        """What `read` makes of the gradients at the pixels and at many modules' outputs, a part of the batch at a time.
-
-        The gradients are gone after it: no more are held than memory allows. Costs b forward and backward passes.
-
-        Raises:
-            LayerError: the classifier is a function.
-        """
-        run = self._runner
-        each = run.at_once(pixels, gradients=True) if one_by_one(run, pixels, names) else 1
-
-        def ask(rows: slice) -> T:
-            return read(inside(run, pixels[rows], names, target.rows(rows)))
-
-        return run.batched(len(pixels), pixels, ask, gradients=True, each=each)
-
-    def curvature(self, pixels: Pixels, layer: Layer, target: Target) -> tuple[torch.Tensor, torch.Tensor]:
-        """g = ∂score/∂A and the product of the Hessian ∂²score/∂A² with A at a layer, `b K h w` float32 each.
-
-        Costs b forward and 2·b backward passes.
-
-        Raises:
-            NotSupportedError: an operation behind the layer can be differentiated only once.
-        """
-
-        def ask(rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
-            return curvature(self._runner, pixels[rows], layer, target.rows(rows))
-
-        each = self._runner.batched(len(pixels), pixels, ask, gradients=True)
-        return torch.cat([first for first, _ in each]), torch.cat([second for _, second in each])
-
-    def finer_layers(self, pixels: Pixels, name: str) -> list[str]:
-        """Of every finer grid before a layer the last layer on it, the coarsest grid first; mostly without a pass.
-
-        Raises:
-            LayerError: no such layer.
-        """
-        with self._runner.working():
-            return finer(self._runner, pixels, name)
-
     @contextmanager
     def feature_maps(self, layer: Layer, response: Response) -> Iterator[Passes]:
         """Passes whose scores are the responses of a layer's feature maps, one a channel, counted with these."""
         run = self._runner
         maps = FeatureMaps(module_of(self.network), layer, response)
         classifier = replace(run.classifier, function=maps, labels=None, head="softmax")
-        other = Passes(classifier, precision=run.precision, memory=run.memory, progress=run.progress)
+        other = Passes(
+            classifier, precision=run.precision, memory=run.memory, progress=run.progress, runtime=run.questions.runtime
+        )
         try:
             with self, other:
                 yield other

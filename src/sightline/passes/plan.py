@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import torch
 
 from sightline.models.survey import Survey
+
+Graph: TypeAlias = bool | tuple[str, ...]
+"""Where the graph of a pass begins: nowhere, at the pixels (True), or at some layers, given by name."""
 
 CPU_BUDGET = 1 << 30
 """Bytes for activations on a CPU: throughput there is flat beyond some 16 to 32 pictures."""
@@ -15,22 +20,28 @@ _ALIVE_AT_ONCE = 4
 _UNKNOWN_NETWORK = 64  # activations of a function that cannot be watched, in multiples of its pixels
 
 
-def batch_size(survey: Survey | None, pixels: torch.Tensor, *, gradients: bool, memory: int | None = None) -> int:
+def batch_size(survey: Survey | None, pixels: torch.Tensor, *, gradients: Graph, memory: int | None = None) -> int:
     """Pictures like `pixels` in one batch, at least 1.
 
     Args:
         survey: what a pass showed of the network, or none for a function.
         pixels: `b c h w`, for size and device.
-        gradients: whether the pass keeps its activations.
+        gradients: what the pass keeps its activations for.
         memory: budget in bytes; by default 1 GiB on a CPU, half of what is free on a GPU.
     """
-    picture = pixels[0].numel() * 4
-    if survey is None:
-        each = picture * _UNKNOWN_NETWORK
-    else:
-        each = 2 * survey.gradient_bytes if gradients else _ALIVE_AT_ONCE * survey.forward_bytes
+    each = picture_bytes(survey, pixels, gradients=gradients) + pixels[0].numel() * 4
     budget = memory if memory is not None else _free_memory(pixels.device)
-    return max(1, min(budget // max(each + picture, 1), _MOST.get(pixels.device.type, 64)))
+    return max(1, min(budget // max(each, 1), _MOST.get(pixels.device.type, 64)))
+
+
+def picture_bytes(survey: Survey | None, pixels: torch.Tensor, *, gradients: Graph) -> int:
+    """What one picture needs in a pass, beside its pixels."""
+    if survey is None:
+        return pixels[0].numel() * 4 * _UNKNOWN_NETWORK
+    if gradients is True:
+        return 2 * survey.gradient_bytes
+    kept = max((survey.bytes_from(name) for name in gradients or ()), default=0)
+    return _ALIVE_AT_ONCE * survey.forward_bytes + 2 * kept
 
 
 def _free_memory(device: torch.device) -> int:

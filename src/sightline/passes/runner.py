@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, TypeVar, get_args
 
@@ -13,14 +11,15 @@ import torch
 from torch import nn
 
 from sightline.errors import CancelledError, ModelError, NonFiniteError, NotSupportedError, UsageError, unknown
-from sightline.models.classifier import Classifier, device_of
+from sightline.models.classifier import Classifier, device_of, on_device
 from sightline.models.devices import as_device
 from sightline.models.heads import Head, tell_head, two_sided
 from sightline.models.quiet import mixes_batch_mates, quiet
 from sightline.models.targets import Target
 from sightline.passes.layouts import ask_in_layout
 from sightline.passes.memory import MEMORY
-from sightline.passes.plan import batch_size
+from sightline.passes.plan import Graph, batch_size
+from sightline.passes.runtimes.question import Questions, Runtime
 from sightline.types import ChannelMap, Count, Pixels, Progress, Scores
 
 Precision = Literal["float32", "fast"]
@@ -38,19 +37,26 @@ class Runner:
         classifier: what is called; a copy on `device` where the user's network is elsewhere.
         head: what the scores mean; told by the first call where it was not declared.
         count: passes so far; a batch of n pictures counts as n.
+        questions: answers forward-only passes, by a compiled program where that is faster.
     """
 
     def __init__(
-        self, classifier: Classifier, precision: Precision, device: str | torch.device | None, memory: int | None
+        self,
+        classifier: Classifier,
+        precision: Precision,
+        device: str | torch.device | None,
+        memory: int | None,
+        runtime: Runtime = "auto",
     ) -> None:
         if precision not in get_args(Precision):
             raise UsageError(unknown("precision", str(precision), get_args(Precision)))
         self.precision = precision
         self.memory = memory
+        self.questions = Questions(runtime)
         self.progress: Progress | None = None
         self.count = Count()
         self.device = as_device(device) if device is not None else device_of(classifier)
-        self.classifier = _on(classifier, self.device)
+        self.classifier = on_device(classifier, self.device)
         self.head: Head = classifier.head
         self._undo = ExitStack()
         self._depth = 0
@@ -79,7 +85,9 @@ class Runner:
         """The module, where the classifier is one."""
         return self.classifier.network
 
-    def run(self, pixels: Pixels, rows: int | None = None, *, as_given: bool | None = None) -> Scores:
+    def run(
+        self, pixels: Pixels, rows: int | None = None, *, as_given: bool | None = None, question: bool = False
+    ) -> Scores:
         """One call: `b c h w` → `b k` float32, one column a class; with a graph where the caller enabled gradients.
 
         Args:
@@ -87,20 +95,25 @@ class Runner:
             rows: how many rows of scores there are, where the batch becomes wider on its way. Each counts as a pass.
             as_given: whether the layout in memory stays as it is (`sightline.passes.layouts`); by default where there
                 is a graph.
+            question: whether a program may answer (`sightline.passes.runtimes.question`).
 
         Raises:
             ModelError: the network cannot take these pixels.
             NonFiniteError: a score is NaN or infinite.
         """
         dtype = self._dtype()
+        stays = torch.is_grad_enabled() if as_given is None else as_given
 
-        def ask(layout: torch.memory_format) -> Scores:
-            # The network gets its own copy: one that works in place must not write into our pixels.
-            return self._ask(pixels.to(dtype, copy=True, memory_format=layout), rows)
+        def plain(some: Pixels) -> Scores:
+            def ask(layout: torch.memory_format) -> Scores:
+                # The network gets its own copy: one that works in place must not write into our pixels.
+                return self._ask(some.to(dtype, copy=True, memory_format=layout), rows)
+
+            return ask(torch.preserve_format) if stays else ask_in_layout(self.network, some, ask)
 
         with self._autocast():
-            stays = torch.is_grad_enabled() if as_given is None else as_given
-            raw = ask(torch.preserve_format) if stays else ask_in_layout(self.network, pixels, ask)
+            fast, asks = self.precision == "fast", self.questions.scores
+            raw = asks(self.classifier, pixels, fast, plain) if question else self.questions.watched(plain, pixels)
         self.counted(forward=rows or len(pixels))
         finite(raw, "score")
         if self.head == "auto":
@@ -116,7 +129,7 @@ class Runner:
         tell = self.head == "auto" and self.classifier.gradients
         with self.working(), torch.enable_grad() if tell else torch.no_grad():
             given = self.given(batch)
-            return self.run(given.detach().requires_grad_() if tell else given).detach()
+            return self.run(given.detach().requires_grad_() if tell else given, question=not tell).detach()
 
     def gradient(
         self, batch: Pixels, target: Target, value: Value | None = None, *, as_given: bool = True
@@ -155,25 +168,23 @@ class Runner:
             )
         return finite(gradient, "gradient")
 
+    def asked(self, total: int, pixels: Pixels, run: Callable[[slice], T], each: int = 1) -> list[T]:
+        """`batched` for one forward-only question, so that a program may answer it."""
+        with self.questions.of(total * each):
+            return self.batched(total, pixels, run, gradients=False, each=each)
+
     def batched(
-        self,
-        total: int,
-        pixels: Pixels,
-        run: Callable[[slice], T],
-        *,
-        gradients: bool,
-        each: int = 1,
-        behind: Sequence[str] = (),
+        self, total: int, pixels: Pixels, run: Callable[[slice], T], *, gradients: Graph, each: int = 1
     ) -> list[T]:
         """Run all steps in as large parts as memory allows, `each` pictures a step.
 
-        Parts are halved when a GPU says that it is full. The rest is as in `at_once`.
+        Parts are halved when a GPU says that it is full.
 
         Raises:
             CancelledError: the progress function said False.
         """
         with self.working():
-            size = max(1, self.at_once(pixels, gradients=gradients, behind=behind) // each)
+            size = max(1, self.at_once(pixels, gradients=gradients) // each)
             answers: list[T] = []
             done = 0
             while done < total:
@@ -190,21 +201,14 @@ class Runner:
                     raise CancelledError(f"cancelled after {done} of {total} passes")
             return answers
 
-    def at_once(self, pixels: Pixels, *, gradients: bool, behind: Sequence[str] = ()) -> int:
-        """How many pictures like these go through the network in one call.
-
-        Args:
-            pixels: `b c h w`.
-            gradients: whether the graph begins at the pixels.
-            behind: the layers that it begins at, where it does not.
-        """
+    def at_once(self, pixels: Pixels, *, gradients: Graph) -> int:
+        """How many pictures like these go through the network in one call."""
         if mixes_batch_mates(self.network):
             return 1
         survey = MEMORY.survey(self.network, pixels) if self.network is not None else None
         if survey is None and self.network is not None:
             return _FIRST_BATCH
-        given = pixels.to(self.device)
-        return batch_size(survey, given, gradients=gradients, memory=self.memory, behind=behind)
+        return batch_size(survey, pixels.to(self.device), gradients=gradients, memory=self.memory)
 
     def given(self, pixels: Pixels) -> Pixels:
         """The pixels where the network is, fit to take part in a gradient."""
@@ -242,12 +246,3 @@ def finite(tensor: torch.Tensor, what: str) -> torch.Tensor:
     if not torch.isfinite(tensor).all():
         raise NonFiniteError(f"the network gave a {what} that is NaN or infinite")
     return tensor
-
-
-def _on(classifier: Classifier, device: torch.device) -> Classifier:
-    """The classifier on a device: a copy where it is elsewhere, since the user's network stays where it is."""
-    own, network = device_of(classifier), classifier.network
-    same = own.type == device.type and device.index in (None, own.index)
-    if network is None or same:
-        return classifier
-    return replace(classifier, function=copy.deepcopy(network).to(device))

@@ -15,8 +15,11 @@ from sightline.models.heads import Head, probabilities
 from sightline.models.quiet import mixes_batch_mates
 from sightline.models.targets import Target
 from sightline.passes.clean import Clean
-from sightline.passes.looking import look
+from sightline.passes.looking import begins, look
+from sightline.passes.memory import MEMORY
+from sightline.passes.plan import picture_bytes
 from sightline.passes.runner import Precision, Runner
+from sightline.passes.runtimes.question import Runtime
 from sightline.types import Count, Pixels, Progress, Scores
 
 
@@ -29,6 +32,7 @@ class Session:
         device: where to run; by default where the network is. A network that is elsewhere is copied, not moved.
         memory: bytes for activations; by default 1 GiB on a CPU, half of the free memory on a GPU.
         progress: called with (passes done, passes expected) of the question at hand; False cancels.
+        runtime: of forward-only questions: `auto`, `eager` (torch alone) or `openvino` (passes.runtimes.question).
 
     A `with` block keeps the network quiet from its beginning to its end; outside of one, every question does so itself.
     """
@@ -41,8 +45,9 @@ class Session:
         device: str | torch.device | None = None,
         memory: int | None = None,
         progress: Progress | None = None,
+        runtime: Runtime = "auto",
     ) -> None:
-        self._runner = Runner(wrap(classifier), precision, device, memory)
+        self._runner = Runner(wrap(classifier), precision, device, memory, runtime)
         self._runner.progress = progress
         self._shared: Clean | None = None
 
@@ -105,6 +110,11 @@ class Session:
         """Passes so far; a batch of n pictures counts as n."""
         return self._runner.count
 
+    def ran(self) -> str:
+        """What has answered since this was last asked: `torch`, or `openvino 2026.4.1, float32` for forward passes."""
+        told, self._runner.questions.ran = self._runner.questions.ran, []
+        return "; ".join(told) or "torch"
+
     @property
     def head(self) -> Head:
         """What the scores mean; known after the first pass."""
@@ -118,9 +128,19 @@ class Session:
         """The probability of every class, `b k`."""
         return probabilities(scores, self.head)
 
-    def pictures_at_once(self, pixels: Pixels, *, gradients: bool) -> int:
-        """How many pictures like these go through the network in one batch."""
-        return self._runner.at_once(pixels, gradients=gradients)
+    def pictures_at_once(self, pixels: Pixels, *, gradients: bool, layers: Sequence[str | None] = ()) -> int:
+        """How many pictures like these go through the network in one batch; the questions are those of `shared`."""
+        return self._runner.at_once(pixels, gradients=gradients or begins(self._runner, pixels, layers))
+
+    def knows(self, pixels: Pixels) -> bool:
+        """Whether a pass over pictures of this size has shown what they need."""
+        return self.network is None or MEMORY.survey(self.network, pixels) is not None
+
+    def bytes_a_picture(self, pixels: Pixels, *, gradients: bool, layers: Sequence[str | None] = ()) -> int:
+        """What one picture like these needs in such a pass, as memory is planned."""
+        known = MEMORY.survey(self.network, pixels) if self.network is not None else None
+        kept = picture_bytes(known, pixels, gradients=gradients or begins(self._runner, pixels, layers))
+        return kept + pixels[0].numel() * pixels.element_size()
 
     def _of(self, pixels: Pixels) -> Clean | None:
         """The shared clean pass, if it was over these very pixels."""

@@ -179,6 +179,7 @@ def run_settings(attribution: Attribution, totals: Mapping[str, Any]) -> tuple[R
         ("preparation", ", ".join(f"{key} {value}" for key, value in preparation.items()) if preparation else "none")
     ]
     rows += [("scores", origin.head), ("precision", origin.precision), ("device", origin.device)]
+    rows += [("runtime", totals.get("runtime", origin.runtime))]
     passes = totals["passes"]
     rows += [("passes in all", f"{passes['forward']} forward, {passes['backward']} backward")]
     rows += [("time in all", f"{totals['seconds']:.1f} s")]

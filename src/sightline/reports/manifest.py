@@ -3,7 +3,7 @@
 {
   "schema_version": 1, "created": "2026-01-31T12:00:00Z", "command": ["explain", …],
   "report": "report.html", "others": [files such as a figure],
-  "totals": {"pictures", "records", "failures", "passes": {"forward", "backward"}, "seconds"},
+  "totals": {"pictures", "records", "failures", "passes": {"forward", "backward"}, "seconds", "runtime"},
   "records":  one a picture × target × method, in the order of the command: `Attribution.record()`, and
               "path" (the picture as it was given), "files" {"map", "overlay", …} relative to the folder,
               "scale" {"low", "high", "words"} of the overlay's colours, "metrics" [`Judgement.record()`]
@@ -49,7 +49,7 @@ class Manifest:
     Attributes:
         command: the words of the command, without the program's name.
         created: when it ended, UTC, ISO 8601.
-        totals: pictures, records, failures, passes, seconds.
+        totals: pictures, records, failures, passes, seconds, and what ran them.
         records: one a picture × target × method.
         failures: pictures that could not be explained, with the reason.
         report: the page, relative to the folder.

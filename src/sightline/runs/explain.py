@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
 import torch
@@ -17,45 +16,21 @@ import torch
 from sightline.attribution.base import Method
 from sightline.attribution.result import Attribution
 from sightline.attribution.table import METHODS
-from sightline.errors import NonFiniteError, PictureError, SightlineError, TargetError, UsageError
+from sightline.errors import NonFiniteError, TargetError, UsageError
 from sightline.models.catalogue import load
 from sightline.models.classifier import Classifier, wrap
-from sightline.models.intake import Prepared, as_list, prepare
+from sightline.models.intake import Prepared, as_list
 from sightline.models.targets import Target, Wanted, check_known, resolve
 from sightline.passes.passes import Passes
 from sightline.passes.runner import Precision
+from sightline.passes.runtimes.question import Runtime
+from sightline.runs.groups import together
+from sightline.runs.order import Failure, Order
 from sightline.runs.outcome import About, attribution_of
 from sightline.spec import has_field, with_fields
 from sightline.types import Count, Progress, Scores
 
-_AT_MOST_TOGETHER = 16
-
 Methods: TypeAlias = "str | Method | type[Method] | Sequence[str | Method | type[Method]]"
-
-
-@dataclass(frozen=True, eq=False)
-class Failure:
-    """One picture that could not be explained, and why."""
-
-    place: int
-    picture: str
-    error: SightlineError
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Order:
-    """What is wanted of every picture."""
-
-    methods: tuple[Method, ...]
-    target: Wanted | Sequence[Wanted] = "top"
-    precision: Precision = "float32"
-    device: str | torch.device | None = None
-    memory: int | None = None
-    progress: Progress | None = None
-
-    def target_of(self, place: int) -> Wanted:
-        """The target of the picture at this place of the list."""
-        return self.target[place] if isinstance(self.target, list) else cast(Wanted, self.target)
 
 
 def explain(  # noqa: PLR0913 (all but the first three are keywords, as on the command line)
@@ -70,6 +45,7 @@ def explain(  # noqa: PLR0913 (all but the first three are keywords, as on the c
     device: str | torch.device | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
+    runtime: Runtime = "auto",
 ) -> Attribution | list[Attribution]:
     """Maps of why the model scored the pictures as it did.
 
@@ -87,6 +63,8 @@ def explain(  # noqa: PLR0913 (all but the first three are keywords, as on the c
         device: where to run; by default where the model is.
         memory: bytes for activations at a time.
         progress: called with (passes done, passes expected); False cancels.
+        runtime: what answers questions without gradients: `auto`, a compiled program where that is faster and gives
+            the network's scores (extra `fast`); `eager`, torch alone; `openvino`, a program at whatever cost.
 
     Returns:
         One `Attribution` for one picture, one target and one method, else a list: picture by picture, within a picture
@@ -108,6 +86,7 @@ def explain(  # noqa: PLR0913 (all but the first three are keywords, as on the c
         device=device,
         memory=memory,
         progress=progress,
+        runtime=runtime,
     )
     found: list[Attribution] = []
     # Closed here and now: an error's traceback would keep the generator, and so the quiet network, alive.
@@ -143,10 +122,11 @@ def explained(
         device=order.device,
         memory=order.memory,
         progress=order.progress,
+        runtime=order.runtime,
     ) as passes:
         for method in order.methods:
             method.check(passes)
-        for group in _groups(sources, classifier, passes, order):
+        for group in together(sources, classifier, passes, order):
             if isinstance(group, Failure):
                 yield group
             else:
@@ -178,40 +158,16 @@ def _plain_target(target: Any) -> Any:
     return target.tolist() if hasattr(target, "tolist") else target
 
 
-def _groups(
-    sources: Sequence[Any], classifier: Classifier, passes: Passes, order: Order
-) -> Iterator[list[Prepared] | Failure]:
-    """Neighbouring pictures of one size, as many as go through the network together; failures in their place."""
-    group: list[Prepared] = []
-    for place, source in enumerate(sources):
-        try:
-            ready = prepare(source, place, classifier)
-        except PictureError as error:
-            if group:
-                yield group
-                group = []
-            yield Failure(place, error.source, error)
-            continue
-        fits = group and group[0].pixels.shape == ready.pixels.shape and len(group) < _together(passes, ready, order)
-        if group and not fits:
-            yield group
-            group = []
-        group.append(ready)
-    if group:
-        yield group
-
-
-def _together(passes: Passes, ready: Prepared, order: Order) -> int:
-    gradients = any(method.wants().gradients or method.wants().layers for method in order.methods)
-    return min(_AT_MOST_TOGETHER, passes.pictures_at_once(ready.pixels, gradients=gradients))
+class _MixedTargets(Exception):  # noqa: N818 (no error, and nobody sees it)
+    """Targets of a group are of several kinds, such as a class and a contrast, which no pass can have together."""
 
 
 def _explained_together(passes: Passes, group: list[Prepared], order: Order) -> Iterator[Attribution | Failure]:
-    """The results of pictures that share their passes; one that breaks them is found by running each alone."""
+    """The results of pictures that share their passes; those that cannot, or one that breaks them, are run alone."""
     try:
         yield from _attributions(passes, group, order)
-    except NonFiniteError as error:
-        if len(group) == 1:
+    except (NonFiniteError, _MixedTargets) as error:
+        if len(group) == 1 and isinstance(error, NonFiniteError):
             yield Failure(group[0].place, group[0].picture.name, error)
             return
         for one in group:
@@ -221,18 +177,17 @@ def _explained_together(passes: Passes, group: list[Prepared], order: Order) -> 
 def _attributions(passes: Passes, group: list[Prepared], order: Order) -> list[Attribution]:
     """All results of a group, picture by picture, target by target, method by method."""
     pixels = torch.cat([ready.pixels for ready in group]).to(passes.device)
-    wants = [method.wants() for method in order.methods]
-    layers = [passes.classifier.layer if name is None else name for want in wants for name in want.layers]
+    wants = order.wants(passes.classifier.layer)
     found: list[list[Attribution]] = [[] for _ in group]
-    with passes.shared(pixels, gradients=any(want.gradients for want in wants), layers=layers) as scores:
+    with passes.shared(pixels, gradients=wants.gradients, layers=wants.layers) as scores:
         for target in _targets(group, scores, passes.classifier, order):
             for method in order.methods:
                 before, start = passes.count, time.perf_counter()
                 maps = method(passes, pixels, target)
                 cost = _share(passes.count - before, len(group))
-                seconds = (time.perf_counter() - start) / len(group)
+                seconds, ran = (time.perf_counter() - start) / len(group), passes.ran()
                 for row, ready in enumerate(group):
-                    about = About(passes, scores, target, method, cost, seconds)
+                    about = About(passes, scores, target, method, cost, seconds, ran)
                     found[row].append(attribution_of(about, maps, row, ready))
     return [result for results in found for result in results]
 
@@ -246,7 +201,7 @@ def _targets(group: list[Prepared], scores: Scores, classifier: Classifier, orde
         for row, ready in enumerate(group)
     ]
     if len({(len(targets), targets[0].against is None) for targets in each}) != 1:
-        raise TargetError("a list of targets must be of one kind: all classes, all contrasts, or all the same top-N")
+        raise _MixedTargets
     return [Target.join(list(targets)) for targets in zip(*each, strict=True)]
 
 

@@ -39,6 +39,7 @@ class About:
     method: Method
     cost: Count
     seconds: float
+    runtime: str
 
 
 def attribution_of(about: About, maps: Maps, row: int, ready: Prepared) -> Attribution:
@@ -65,7 +66,7 @@ def attribution_of(about: About, maps: Maps, row: int, ready: Prepared) -> Attri
         numbers=numbers,
         arrays={name: value[row].cpu().numpy() for name, value in maps.arrays.items()},
         names=_names(about, maps, row),
-        origin=_origin(about.passes),
+        origin=_origin(about.passes, about.runtime),
     )
 
 
@@ -129,7 +130,7 @@ def _names(about: About, maps: Maps, row: int) -> dict[int, str]:
     return {index: about.passes.classifier.label(index) for some in told for index in some}
 
 
-def _origin(passes: Passes) -> Origin:
+def _origin(passes: Passes, runtime: str) -> Origin:
     classifier = passes.classifier
     return Origin(
         classifier=classifier.name,
@@ -139,6 +140,7 @@ def _origin(passes: Passes) -> Origin:
         precision=passes.precision,
         device=str(passes.device),
         versions=versions(),
+        runtime=runtime,
     )
 
 

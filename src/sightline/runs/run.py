@@ -30,7 +30,8 @@ from sightline.reports.folder import OutputFolder
 from sightline.reports.manifest import MANIFEST, REPORT, Manifest
 from sightline.reports.names import FileNames
 from sightline.reports.report import MOST_PICTURES, Told, report_html
-from sightline.runs.explain import Failure, Order, explained
+from sightline.runs.explain import explained
+from sightline.runs.order import Failure, Order
 from sightline.runs.pictures import Given
 from sightline.types import Count
 
@@ -129,6 +130,7 @@ def _judged(classifier: Classifier, maps: list[Attribution], given: Given, job: 
         device=job.order.device,
         memory=job.order.memory,
         progress=job.order.progress,
+        runtime=job.order.runtime,
     )
     assert isinstance(judgements, list)
     count = len(job.metrics)
@@ -162,6 +164,7 @@ def _finish(found: _Found, job: Job, folder: OutputFolder, seconds: float) -> Ma
         "failures": len(found.failures),
         "passes": {"forward": found.passes.forward, "backward": found.passes.backward},
         "seconds": round(seconds, 3),
+        "runtime": "; ".join(dict.fromkeys(record["runtime"] for record in found.records)),
     }
     figure, others = _figure(found, job), list[str]()
     inside = _inside(folder, job.figure_file)

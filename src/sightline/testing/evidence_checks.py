@@ -11,7 +11,8 @@ from sightline.attribution.result import Attribution
 from sightline.errors import NonFiniteError, PictureError
 from sightline.models.classifier import wrap
 from sightline.pictures.scale import ALL_ZERO, FLAT, NO_POSITIVE
-from sightline.runs.explain import Failure, Order, explain, explained
+from sightline.runs.explain import explain, explained
+from sightline.runs.order import Failure, Order
 from sightline.spec import has_field
 from sightline.testing.case import hold, peak_map, refusal, results, same
 from sightline.testing.evidence import Evidence, EvidenceTokens, Planted, peak_of

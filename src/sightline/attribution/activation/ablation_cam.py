@@ -20,6 +20,7 @@ import torch
 
 from sightline.attribution.activation.weighting import Weighting
 from sightline.attribution.base import Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
 from sightline.passes.passes import Passes
@@ -55,6 +56,11 @@ class AblationCam(Weighting):
         signed=False,
         linear=False,
     )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        view = self.look(passes, pixels, target)
+        channels = view.activations.shape[1]
+        return Foreseen(forward=channels + passes.trial(pixels, view, channels), short=1, clean=2)
 
     def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
         clean = target.score(passes.scores(pixels))

@@ -17,6 +17,7 @@ import torch
 
 from sightline.attribution.activation.weighting import Weighting
 from sightline.attribution.base import Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.errors import NotSupportedError
 from sightline.models.linear_head import LinearHead
 from sightline.models.targets import Target
@@ -36,6 +37,9 @@ class Cam(Weighting):
         paper="Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016",
     )
     reads_gradients = False
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return super().foresee(passes, pixels, target).and_(clean=1)
 
     def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
         head = passes.linear_head(pixels)

@@ -19,6 +19,7 @@ from typing import Annotated, Literal
 
 from sightline.attribution.activation.grad_cam import GradCam
 from sightline.attribution.base import Maps, Method, Traits, Wants
+from sightline.attribution.foreseen import Foreseen
 from sightline.models.targets import AgainstMixture, Target
 from sightline.passes.passes import Passes
 from sightline.types import Doc, Pixels, Range
@@ -40,6 +41,9 @@ class FinerCam(Method):
 
     def wants(self) -> Wants:
         return self.of.wants()
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return self.of.foresee(passes, pixels, target).and_(clean=1)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         finer = AgainstMixture.similar(

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from sightline.attribution.activation.layer_cam import LayerCam
 from sightline.attribution.base import Maps, Method, Traits, Wants, merged
+from sightline.attribution.foreseen import Foreseen
 from sightline.errors import SpecError
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
@@ -54,6 +55,15 @@ class Fusion(Method):
     def wants(self) -> Wants:
         return self.of.wants() if self.layers is None else Wants(layers=self.layers)
 
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        names, found = self.layers, Foreseen(clean=0)
+        if names is None:
+            found = self.of.foresee(passes, pixels, target)
+            names = self._finer(passes, pixels, passes.layer(pixels, passes.classifier.layer, target).layer.name)
+            found = found.and_(forward=len(names))  # the clean pass keeps the last layer, not those found from it
+        each = (with_fields(self.of, layer=name).foresee(passes, pixels, target) for name in names)
+        return sum(each, found)
+
     @final
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         found = self._maps(passes, pixels, target)
@@ -73,8 +83,11 @@ class Fusion(Method):
         if names is None:
             found.append(self.of.attribute(passes, pixels, target))
             assert found[0].layer is not None
-            names = tuple(passes.finer_layers(pixels, found[0].layer)[: self.grids - 1])
+            names = self._finer(passes, pixels, found[0].layer)
         return found + [with_fields(self.of, layer=name).attribute(passes, pixels, target) for name in names]
+
+    def _finer(self, passes: Passes, pixels: Pixels, last: str) -> tuple[str, ...]:
+        return tuple(passes.finer_layers(pixels, last)[: self.grids - 1])
 
 
 def over(values: torch.Tensor, largest: torch.Tensor) -> torch.Tensor:

@@ -24,6 +24,7 @@ import torch
 from sightline.attribution.activation.channel_masks import ChannelMasks, Reading, Value, changes
 from sightline.attribution.activation.weighting import Weighting
 from sightline.attribution.base import Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.images.fills import Fill, IgosBlur
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
@@ -47,6 +48,10 @@ class GroupCam(Weighting):
         signed=False,
         linear=False,
     )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        view = self.look(passes, pixels, target)
+        return Foreseen(forward=len(view.activations.chunk(self.groups, 1)) + 1, short=1)
 
     def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
         given = pixels.to(passes.device)

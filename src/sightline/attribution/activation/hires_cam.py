@@ -22,6 +22,7 @@ import torch
 
 from sightline.attribution.activation.weighting import Weighting
 from sightline.attribution.base import Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.errors import LayerError
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
@@ -56,6 +57,11 @@ class HiResCam(Weighting):
             f"all that follows layer {view.layer.name!r} normalises its cells, so that gradient × activation sums to "
             f"zero by construction: use {f'layer {after!r} or ' if after else ''}layer-cam"
         )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        view = Weighting.look(self, passes, pixels, target)
+        again = int(_cancels(view) and self.layer is None)
+        return Foreseen(forward=again, short=1 + again)
 
     def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
         total = (view.gradients * view.activations).sum(1)

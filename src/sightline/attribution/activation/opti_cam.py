@@ -23,6 +23,7 @@ import torch
 from sightline.attribution.activation.channel_masks import enlarged, unit
 from sightline.attribution.activation.weighting import Weighting
 from sightline.attribution.base import Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
 from sightline.passes.passes import Passes
@@ -44,6 +45,9 @@ class OptiCam(Weighting):
         signed=False,
         linear=False,
     )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(forward=self.steps, backward=self.steps, short=1)
 
     def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
         given = pixels.to(passes.device)

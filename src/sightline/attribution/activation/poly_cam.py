@@ -31,6 +31,7 @@ from torch.nn import functional
 from sightline.attribution.activation.channel_masks import Reading, enlarged, strongest
 from sightline.attribution.activation.fusion import over
 from sightline.attribution.base import Maps, Method, Needs, Traits, Wants
+from sightline.attribution.foreseen import Foreseen
 from sightline.errors import LayerError
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
@@ -90,6 +91,14 @@ class PolyCam(Method):
 
     def wants(self) -> Wants:
         return Wants(layers=(None,) if self.layers is None else self.layers)
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        total, views = 0, list(self._views(passes, pixels))
+        for view in views:
+            total += strongest(view.activations, self.channels).shape[1]
+        unshared = 0 if self.layers else len(views) - 1
+        each = 2 if self.weight == "plus-minus" else 1
+        return Foreseen(forward=each * total + unshared, clean=2 * len(views) - unshared, untold=int(not self.layers))
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         fine, names = torch.empty(0), list[str]()

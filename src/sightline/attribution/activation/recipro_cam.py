@@ -24,6 +24,7 @@ from torch.nn import functional
 from sightline.attribution.activation.channel_masks import Reading, Value
 from sightline.attribution.activation.weighting import Weighting
 from sightline.attribution.base import Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
 from sightline.passes.passes import Passes
@@ -66,6 +67,11 @@ class ReciproCam(Weighting):
         paper="Byun, Lee, Recipro-CAM, arXiv 2209.14074, 2022",
         linear=False,
     )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        view = self.look(passes, pixels, target)
+        cells = view.layer.height * view.layer.width + 1
+        return Foreseen(forward=cells + passes.trial(pixels, view, cells), short=1)
 
     def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
         height, width = view.activations.shape[-2:]

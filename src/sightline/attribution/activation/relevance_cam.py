@@ -23,6 +23,7 @@ import torch
 
 from sightline.attribution.activation.weighting import Weighting
 from sightline.attribution.base import Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.models.relevance.composites import Table
 from sightline.models.relevance.layer_rules import ZPlus
 from sightline.models.targets import Target
@@ -49,6 +50,9 @@ class RelevanceCam(Weighting):
         linear=False,
     )
     reads_gradients = False
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return super().foresee(passes, pixels, target).and_(forward=2, short=2)
 
     def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
         found = passes.relevance_at(pixels, view.layer.name, target, _RULES, against_the_others)

@@ -33,6 +33,7 @@ from sightline.attribution.activation.channel_masks import (
 )
 from sightline.attribution.activation.weighting import Weighting
 from sightline.attribution.base import Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
 from sightline.passes.passes import Passes
@@ -58,6 +59,10 @@ class ScoreCam(Weighting):
         signed=False,
         linear=False,
     )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        view = self.look(passes, pixels, target)
+        return Foreseen(forward=strongest(view.activations, self.channels).shape[1] + 1, short=1)
 
     def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
         given = pixels.to(passes.device)

@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from sightline.attribution.activation.weighting import Weighting
 from sightline.attribution.base import Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.errors import NotSupportedError
 from sightline.models.heads import Head, gives_probabilities
 from sightline.models.targets import Target
@@ -46,6 +47,9 @@ class ShapleyCam(Weighting):
         signed=False,
         linear=False,
     )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return super().foresee(passes, pixels, target).and_(forward=1, short=2)
 
     def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
         if self.score == "rest" and gives_probabilities(passes.head):

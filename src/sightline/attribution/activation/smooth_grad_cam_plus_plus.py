@@ -23,6 +23,7 @@ import torch
 from sightline.attribution.activation.grad_cam_plus_plus import cell_shares
 from sightline.attribution.activation.weighting import Weighting, where_negative
 from sightline.attribution.base import Cautions, Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
 from sightline.passes.noise import noisy_copies
@@ -53,6 +54,9 @@ class SmoothGradCamPlusPlus(Weighting):
 
     def cautions(self, view: LayerView) -> Cautions:
         return where_negative(self.name, view)
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return super().foresee(passes, pixels, target).and_(forward=self.samples, short=self.samples)
 
     def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
         first, second, third = (torch.zeros_like(view.activations, dtype=torch.float64) for _ in range(3))

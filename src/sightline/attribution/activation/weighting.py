@@ -13,6 +13,7 @@ from typing import Annotated, final
 import torch
 
 from sightline.attribution.base import Cautions, Maps, Method, Wants, where
+from sightline.attribution.foreseen import Foreseen
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
 from sightline.passes.passes import Passes
@@ -41,6 +42,9 @@ class Weighting(Method):
 
     def wants(self) -> Wants:
         return Wants(layers=(self.layer,))
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(short=int(self.reads_gradients), untold=int(not self.reads_gradients and self.layer is None))
 
     @final
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:

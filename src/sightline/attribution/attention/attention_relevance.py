@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.models.targets import Target
 from sightline.passes.attention import Attended
 from sightline.passes.passes import Passes
@@ -40,6 +41,9 @@ class AttentionRelevance(Method):
         signed=False,
         linear=False,
     )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(forward=1, backward=1, clean=0)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         return Maps(values=torch.cat(passes.attention(pixels, target, "all", _relevance)))

@@ -23,6 +23,7 @@ from typing import Annotated, Literal
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.models.targets import Target
 from sightline.passes.attention import Attended
 from sightline.passes.passes import Passes
@@ -47,6 +48,9 @@ class AttentionRollout(Method):
         finds=False,
         linear=False,
     )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(forward=1, short=1, clean=0)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         return Maps(values=torch.cat(passes.attention(pixels, target, "last", self._rolled)))

@@ -24,6 +24,7 @@ from typing import Annotated, Literal
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.models.targets import Target
 from sightline.passes.attention import Attended, Look
 from sightline.passes.passes import Passes
@@ -45,6 +46,9 @@ class LeGrad(Method):
         paper="Bousselham et al., LeGrad, ICCV 2025",
         signed=False,
     )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(forward=passes.blocks(pixels), short=1, clean=0)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         look: Look = "blocks" if self.pool == "own" else "blocks-mean"

@@ -18,6 +18,7 @@ from typing import Annotated
 
 from sightline.attribution.activation.grad_cam import GradCam
 from sightline.attribution.base import Maps, Method, Needs, Traits, Wants, merged
+from sightline.attribution.foreseen import Foreseen
 from sightline.attribution.gradient.guided_backpropagation import GuidedBackpropagation
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
@@ -52,6 +53,9 @@ class GuidedGradCam(Method):
     def wants(self) -> Wants:
         of, by = self.of.wants(), self.by.wants()
         return Wants(gradients=of.gradients or by.gradients, layers=of.layers + by.layers)
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return self.by.foresee(passes, pixels, target) + self.of.foresee(passes, pixels, target)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         by = self.by.attribute(passes, pixels, target)

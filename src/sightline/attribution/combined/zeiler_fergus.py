@@ -23,6 +23,7 @@ from typing import Annotated
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits, Wants
+from sightline.attribution.foreseen import Foreseen
 from sightline.attribution.perturbation.game import Hiding
 from sightline.attribution.perturbation.occlusion import Occlusion, Stride, Window
 from sightline.images.fills import Grey
@@ -52,6 +53,10 @@ class ZeilerFergus(Method):
 
     def wants(self) -> Wants:
         return Wants(layers=(self.layer,))
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        hidden = Occlusion(window=self.window, stride=self.stride, fill=self.fill).foresee(passes, pixels, target)
+        return hidden.and_(forward=1, backward=1, clean=1, untold=int(self.layer is None))
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         view = passes.layer(pixels, self.layer if self.layer is not None else passes.classifier.layer, None)

@@ -22,6 +22,7 @@ from typing import Annotated, Literal
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.attribution.gradient.completeness import complete
 from sightline.attribution.gradient.walks import Walk
 from sightline.images.fills import blurred
@@ -59,6 +60,9 @@ class BlurIG(Method):
         ends, middles = torch.linspace(1, 0, self.steps + 1), 1 - (torch.arange(self.steps) + 0.5) / self.steps
         first, second = ((self.largest * part.double() ** power).tolist() for part in (ends, middles))
         return first, second
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(forward=self.steps + 1, backward=self.steps)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         given = pixels.to(passes.device)

@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
 from sightline.types import Pixels
@@ -34,6 +35,9 @@ class Deconvnet(Method):
         paper="Zeiler, Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014",
         finds=False,
     )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(forward=1, backward=1, clean=0)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         return Maps(values=passes.gradients(pixels, target, rule="deconvnet"))

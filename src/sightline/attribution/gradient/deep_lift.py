@@ -23,6 +23,7 @@ from typing import Annotated
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.attribution.gradient.completeness import complete
 from sightline.errors import NotSupportedError
 from sightline.images.fills import Black, Fill
@@ -47,6 +48,9 @@ class DeepLift(Method):
         paper="Shrikumar et al., Learning Important Features Through Propagating Activation Differences, ICML 2017",
         complete=True,
     )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(forward=2, backward=2, clean=0)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         given = pixels.to(passes.device)

@@ -20,6 +20,7 @@ from typing import Annotated, Literal
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.attribution.gradient.completeness import complete, drawn
 from sightline.images.fills import Fill, Uniform
 from sightline.images.values import ValueRange
@@ -94,6 +95,9 @@ class ExpectedGradients(Method):
         complete=True,
         deterministic=False,
     )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(forward=(3 if self.noise else 2) * self.samples, backward=self.samples)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         given = pixels.to(passes.device)

@@ -23,6 +23,7 @@ from torch import nn
 from torch.nn import functional
 
 from sightline.attribution.base import Maps, Method, Needs, Traits, where
+from sightline.attribution.foreseen import Foreseen
 from sightline.models.targets import Target
 from sightline.passes.inside import Inside
 from sightline.passes.passes import Passes
@@ -51,6 +52,9 @@ class FullGrad(Method):
         signed=False,
         linear=False,
     )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(forward=1, backward=1, clean=0)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         assert passes.network is not None

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from sightline.attribution.base import Maps, Method, Needs, Traits, Wants
+from sightline.attribution.foreseen import Foreseen
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
 from sightline.types import Doc, Pixels
@@ -36,6 +37,9 @@ class Gradient(Method):
 
     def wants(self) -> Wants:
         return Wants(gradients=True)
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(backward=1)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         gradient = passes.gradients(pixels, target)

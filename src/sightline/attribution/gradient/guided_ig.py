@@ -20,6 +20,7 @@ from typing import Annotated
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.attribution.gradient.completeness import complete
 from sightline.attribution.gradient.walks import See, Walk
 from sightline.images.fills import Black, Fill
@@ -51,6 +52,9 @@ class GuidedIG(Method):
         paper="Kapishnikov et al., Guided Integrated Gradients, CVPR 2021",
         complete=True,
     )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(forward=self.steps, backward=self.steps)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         given = pixels.to(passes.device)

@@ -19,6 +19,7 @@ from typing import Annotated
 import torch
 
 from sightline.attribution.base import Maps, Method, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.attribution.gradient.completeness import complete
 from sightline.attribution.gradient.integrated_gradients import IntegratedGradients
 from sightline.attribution.gradient.walks import Walks
@@ -84,6 +85,12 @@ class Idgi(Method):
             paper="Yang et al., IDGI: A Framework to Eliminate Explanation Noise from Integrated Gradients, CVPR 2023",
             complete=True,
         )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        # Both ends of every way are looked at, and a way of n steps has n + 1 ends.
+        each = self.of.foresee(passes, pixels, target)
+        ends = each.backward + getattr(self.of, "draws", 1)
+        return Foreseen(forward=ends, backward=ends, clean=0, at_most=each.at_most)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         assert isinstance(self.of, Walks)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from sightline.attribution.base import Maps, Method, Needs, Traits, Wants
+from sightline.attribution.foreseen import Foreseen
 from sightline.images.fills import Fill
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
@@ -40,6 +41,9 @@ class InputTimesGradient(Method):
 
     def wants(self) -> Wants:
         return Wants(gradients=True)
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(backward=1)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         given = pixels.to(passes.device)

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.attribution.gradient.completeness import complete, drawn
 from sightline.attribution.gradient.walks import Walk
 from sightline.images.fills import Black, Fill
@@ -58,6 +59,9 @@ class IntegratedGradients(Method):
         paper="Sundararajan et al., Axiomatic Attribution for Deep Networks, ICML 2017",
         complete=True,
     )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(forward=self.draws * (self.steps + 1), backward=self.draws * self.steps)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         points, weights = quadrature(self.rule, self.steps)

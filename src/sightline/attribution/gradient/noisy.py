@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, final
 import torch
 
 from sightline.attribution.base import Cautions, Maps, Method, Traits, merged
+from sightline.attribution.foreseen import Foreseen
 from sightline.attribution.gradient.gradient import Gradient
 from sightline.models.targets import Target
 from sightline.passes.noise import noisy_copies
@@ -61,6 +62,9 @@ class Noisy(Method):
     @abstractmethod
     def combine(self, found: Moments) -> torch.Tensor:
         """The map from the moments of the noisy copies' maps."""
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return self.of.foresee(passes, pixels, target).times(self.samples)
 
     @final
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:

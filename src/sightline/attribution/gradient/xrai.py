@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.attribution.gradient.integrated_gradients import IntegratedGradients
 from sightline.images.fills import Black, White
 from sightline.images.segments import Felzenszwalb
@@ -53,6 +54,10 @@ class Xrai(Method):
         cost="(2n + 2) F + 2n B",
         paper="Kapishnikov et al., XRAI: Better Attributions Through Regions, ICCV 2019",
     )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        way = IntegratedGradients(steps=self.steps)
+        return way.foresee(passes, pixels, target) + way.foresee(passes, pixels, target)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         given = pixels.to(passes.device)

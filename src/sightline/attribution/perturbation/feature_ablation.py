@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
-from sightline.attribution.perturbation.game import Game, HidingRegions, Players, Score, games
+from sightline.attribution.foreseen import Foreseen
+from sightline.attribution.perturbation.game import Game, HidingRegions, Players, Score, games, players
 from sightline.images.fills import Mean
 from sightline.images.segments import Grid
 from sightline.models.targets import Target
@@ -42,6 +43,9 @@ class FeatureAblation(Method):
             paper="as in Captum (Kokhlikyan et al., 2020); one region at a time",
             linear=self.score == "given",
         )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(forward=players(passes, pixels, self.regions))
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         played = list(games(passes, pixels, target, regions=self.regions, fill=self.fill, score=self.score))

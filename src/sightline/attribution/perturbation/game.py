@@ -94,6 +94,11 @@ class Game:
         return values.to(self.regions.device, torch.float32)[self.regions]
 
 
+def players(passes: Passes, pixels: Pixels, regions: Regions) -> int:
+    """How many regions one picture, `1 c h w`, is cut into."""
+    return int(regions.make(pixels.to(passes.device), passes.classifier.values).max()) + 1
+
+
 def games(
     passes: Passes, pixels: Pixels, target: Target, *, regions: Regions, fill: Fill | None, score: str
 ) -> Iterator[Game]:

@@ -42,6 +42,10 @@ class KernelShap(OverRegions):
         paper="Lundberg, Lee, A Unified Approach to Interpreting Model Predictions, NeurIPS 2017",
     )
 
+    def asks(self, players: int) -> int:
+        plan = Plan.of(players, self.samples, self.seed)
+        return 1 + len(plan.whole) + 2 * len(plan.pairs)
+
     def estimate(self, game: Game) -> Sampled:
         plan = Plan.of(game.players, self.samples, self.seed)
         nothing = game.nothing()

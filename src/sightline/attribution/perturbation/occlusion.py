@@ -23,6 +23,7 @@ from typing import Annotated, Literal, TypeAlias
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.attribution.perturbation.game import Hiding
 from sightline.attribution.perturbation.soft_windows import SoftWindows
 from sightline.errors import NotSupportedError
@@ -64,6 +65,12 @@ class Occlusion(Method):
             paper="Zeiler, Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014",
             linear=self.score == "logit",
         )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        given = pixels.to(passes.device)
+        windows = self.windows(passes, given)
+        trial = passes.trial_of(windows)
+        return Foreseen(forward=len(windows) + trial, at_most=trial > 0)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         given = pixels.to(passes.device)

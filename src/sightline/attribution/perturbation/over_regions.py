@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, final
 
 from sightline.attribution.base import Maps, Method, Traits
-from sightline.attribution.perturbation.game import Game, HidingRegions, Players, Score, Until, games, play
+from sightline.attribution.foreseen import Foreseen
+from sightline.attribution.perturbation.game import Game, HidingRegions, Players, Score, Until, games, play, players
 from sightline.attribution.perturbation.sampling import Sampled
 from sightline.images.fills import Mean
 from sightline.images.segments import Grid
@@ -38,9 +39,17 @@ class OverRegions(Method):
         """The method's own, but no probability is linear in the score."""
         return replace(self.own, deterministic=False, linear=self.own.linear and self.score == "given")
 
+    def asks(self, players: int) -> int:
+        """How many pictures are asked about at most, where the picture is cut into so many regions."""
+        return self.samples
+
     @abstractmethod
     def estimate(self, game: Game) -> Sampled:
         """The values of the regions of one picture, `r`, and how sure they are."""
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        asked = self.asks(players(passes, pixels, self.regions))
+        return Foreseen(forward=asked, at_most=self.until > 0)
 
     @final
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:

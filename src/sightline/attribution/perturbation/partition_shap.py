@@ -21,6 +21,7 @@ from typing import Annotated, TypeAlias
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.attribution.perturbation.game import Hiding, Score, scalar
 from sightline.images.fills import Mean
 from sightline.models.targets import Target
@@ -52,6 +53,9 @@ class PartitionShap(Method):
             complete=True,
             linear=self.score == "given",
         )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(forward=self.evaluations, at_most=True)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         given = pixels.to(passes.device)

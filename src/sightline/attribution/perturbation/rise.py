@@ -21,6 +21,7 @@ from typing import Annotated, Literal
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.attribution.perturbation.game import Hiding, Score, Until, scalar
 from sightline.attribution.perturbation.sampling import Estimate, as_maps, draw
 from sightline.images.fills import Mean
@@ -58,6 +59,9 @@ class Rise(Method):
         deterministic=False,
         linear=False,
     )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(forward=self.samples, at_most=self.until > 0)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         given = pixels.to(passes.device)

@@ -39,6 +39,9 @@ class ShapleySampling(OverRegions):
         paper="Castro, Gómez, Tejada, Polynomial calculation of the Shapley value based on sampling, 2009",
     )
 
+    def asks(self, players: int) -> int:
+        return 1 + self.samples * (players - 1)
+
     def estimate(self, game: Game) -> Sampled:
         generator, nothing = torch.Generator().manual_seed(self.seed), game.nothing()
         gains: list[torch.Tensor] = []

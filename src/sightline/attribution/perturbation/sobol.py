@@ -50,6 +50,9 @@ class Sobol(OverRegions):
         linear=False,
     )
 
+    def asks(self, players: int) -> int:
+        return self.samples * (players + 1)
+
     def estimate(self, game: Game) -> Sampled:
         first, second = halves("sobol", game.players, self.samples, self.seed)
         each = torch.eye(game.players, dtype=torch.bool)

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.models.relevance.attention_rules import AttnLrpRules, Through
 from sightline.models.relevance.layer_rules import Gamma, LayerRule
 from sightline.models.targets import Target
@@ -45,6 +46,9 @@ class AttnLrp(Method):
         cost="1 F + 1 B of 4 to 6 passes a layer",
         paper="Achtibat et al., AttnLRP: Attention-Aware Layer-Wise Relevance Propagation for Transformers, ICML 2024",
     )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(forward=1, backward=1, clean=0)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         rules = AttnLrpRules(dense=self.dense, convolution=self.convolution, through=self.through)

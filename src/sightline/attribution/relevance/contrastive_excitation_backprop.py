@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sightline.attribution.base import Maps
+from sightline.attribution.foreseen import Foreseen
 from sightline.attribution.relevance.excitation_backprop import EXCITATION, ExcitationBackprop, medium, won
 from sightline.models.relevance.layer_rules import AlphaBeta
 from sightline.models.targets import Target
@@ -31,6 +32,9 @@ class ContrastiveExcitationBackprop(ExcitationBackprop):
     """The probability of winning for the class, less that for its opposite."""
 
     traits = replace(ExcitationBackprop.traits, cost="5 F + 4 B to the layer, of 2 passes a layer")
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(forward=4, short=4, clean=0 if self.layer else 1, untold=int(self.layer is None))
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         name = medium(passes, pixels, self.layer)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from sightline.attribution.base import Maps, Method, Needs, Traits, Wants
+from sightline.attribution.foreseen import Foreseen
 from sightline.models.relevance.composites import Composite, Table
 from sightline.models.relevance.layer_rules import ZPlus
 from sightline.models.targets import Target
@@ -51,6 +52,9 @@ class ExcitationBackprop(Method):
 
     def wants(self) -> Wants:
         return Wants(layers=(self.layer,))
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(forward=2, short=2, clean=0 if self.layer else 1, untold=int(self.layer is None))
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         found = won(passes, pixels, medium(passes, pixels, self.layer), target)

@@ -27,6 +27,7 @@ from typing import Annotated
 import torch
 
 from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.foreseen import Foreseen
 from sightline.models.relevance.composites import Composite, EpsilonPlusFlat
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
@@ -50,6 +51,9 @@ class Lrp(Method):
         paper="Bach et al., On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise Relevance "
         "Propagation, PLoS ONE 2015",
     )
+
+    def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
+        return Foreseen(forward=1, backward=1, clean=0)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         found = passes.relevance(pixels, target, self.composite)

@@ -1,0 +1,122 @@
+"""A network as an OpenVINO program: forward-only, on a CPU, in float32 or bfloat16.
+
+`openvino.convert_model` is not used: it runs the network several times to check its own trace, which costs most of its
+time (ResNet-50: 2.6 s; 0.7 s as done here), and reports to its maker's statistics server. What it calls in the end is
+called directly, and the check of the numbers is ours (`sightline.passes.runtimes.question`).
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import metadata, util
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from sightline.models.classifier import Classifier
+from sightline.types import Pixels, Scores
+
+Numbers = Literal["f32", "bf16"]
+
+_TELEMETRY = "openvino_telemetry"
+_TRACED = 3  # pictures in the trace: a number of its own, so that a batch size built into the network shows
+
+
+def installed() -> bool:
+    """Whether OpenVINO is there; nothing is imported."""
+    return "openvino" in sys.modules or util.find_spec("openvino") is not None
+
+
+def loaded() -> bool:
+    """Whether the import, some 0.7 s, is already paid for."""
+    return _core.cache_info().currsize > 0
+
+
+@cache
+def version() -> str:
+    """As in `openvino 2026.4.1`."""
+    return f"openvino {metadata.version('openvino')}"
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor computes in bfloat16."""
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+class Program:
+    """A compiled network: `b c h w` float32 → `b k` float32, for any number of pictures of one size.
+
+    The weights are its own copy: it neither sees a later change of the network nor keeps the network alive.
+    """
+
+    def __init__(self, classifier: Classifier, pixels: Pixels, numbers: Numbers) -> None:
+        # Pinned threads would stay on the cores that torch's threads, which make the masks, want as well.
+        settings = {
+            "INFERENCE_PRECISION_HINT": numbers,
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,
+        }
+        self._request = _core().compile_model(_model(classifier, pixels), "CPU", settings).create_infer_request()
+
+    def __call__(self, pixels: Pixels) -> Scores:
+        found = self._request.infer([pixels.detach().float().contiguous().numpy()], share_inputs=True)[0]
+        return torch.from_numpy(found)
+
+
+def _model(classifier: Classifier, pixels: Pixels) -> Any:
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    given = pixels[:1].float().repeat(_TRACED, 1, 1, 1)
+    with torch.no_grad(), torch.autocast("cpu", enabled=False), warnings.catch_warnings():
+        # It warns that tracing grows old, and of every shape that Python looked at: shapes are the same in all batches.
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(_ScoresOnly(classifier), (given,), check_trace=False, strict=False)
+        decoder = TorchScriptPythonDecoder(traced, example_input=(given,))
+        reader = FrontEndManager().load_by_framework("pytorch")
+        model = reader.convert(reader.load(decoder))
+    model.reshape([-1, *pixels.shape[1:]])
+    return model
+
+
+class _ScoresOnly(nn.Module):
+    """The network with nothing but its scores as output, whatever else it returns."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.training = False
+        self.network = classifier.network
+        self._raw_scores = classifier.raw_scores
+
+    def forward(self, pixels: Pixels) -> Scores:
+        return self._raw_scores(pixels)
+
+
+@cache
+def _core() -> Any:
+    with _unheard():
+        import openvino
+        import openvino.frontend.pytorch.ts_decoder
+    return openvino.Core()
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """OpenVINO imported without the package by which the import itself reports to Google Analytics.
+
+    Who has imported it before us has made that choice, which stays as it is.
+    """
+    missing = _TELEMETRY not in sys.modules
+    if missing:
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if missing:
+            del sys.modules[_TELEMETRY]
