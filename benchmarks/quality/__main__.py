@@ -25,6 +25,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--share", type=float, default=60.0, help="seconds of one core for the maps of each method")
     parser.add_argument("--pictures", type=int, default=100, help="photographs at most")
     parser.add_argument("--curves", type=int, default=24, help="photographs for deletion and insertion, the first ones")
+    parser.add_argument("--passes", type=int, default=10_000, help="a photograph: who takes more is not measured")
     parser.add_argument("--only", default="*", help="names such as sightline:*cam,captum:* (all by default)")
     parser.add_argument("--but", default="", help="names that are left out")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch")
@@ -49,7 +50,9 @@ def measure(asked: argparse.Namespace) -> None:
     order = measure.chosen(kept, classifier, photographs.read(asked.data / "photos"), asked.pictures)
     measure.prepare(kept, order)
     maps = sheet.Maps(ROOT / "sightline-out" / "quality")
-    bench = measure.Bench(classifier, order, kept, maps, asked.curves, lambda line: print(line, flush=True))
+    bench = measure.Bench(
+        classifier, order, kept, maps, asked.curves, asked.passes, lambda line: print(line, flush=True)
+    )
     bench.run(wanted, asked.minutes * 60, asked.share)
     checks.check_precision(classifier, order[: asked.check], kept)
     if asked.protocol:

@@ -39,7 +39,7 @@ def _which(found: Results) -> str:
 
 
 def _told(best: Sequence[tuple[Summary, Mean]]) -> str:
-    told = [f"[{one.method}](methods/{one.method}.md) {gain.value:+.3f} (n {gain.count})" for one, gain in best]
+    told = [f"{one.shown} {gain.value:+.3f} (n {gain.count})" for one, gain in best]
     return ", ".join(told) or f"none was measured on {FEW} photographs"
 
 
@@ -52,7 +52,7 @@ def _asked(found: Results) -> str:
             continue
         gain, mean = one.against(found.reference, faithful), hard.of("sightline", name).mean(lambda row: row.energy)
         told = "0, by definition" if name == REFERENCE[1] else cell(gain, sign=True)
-        rows.append((f"[{name}](methods/{name}.md)", told, cell(mean), f"{_passes(one):,}"))
+        rows.append((one.shown, told, cell(mean), f"{_passes(one):,}"))
     return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
 
 

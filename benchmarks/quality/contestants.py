@@ -25,8 +25,6 @@ from sightline.types import Count
 Array: TypeAlias = NDArray[np.float32]
 
 SHAPE = (224, 224)
-MANY = 10_000
-"""Passes a photograph above which a method is not measured: hours on a processor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,12 +72,19 @@ _SAMPLERS = ("rise", "kernel-shap", "shapley-sampling", "partition-shap", "lime"
 _OPTIMISERS = ("meaningful-perturbation", "extremal-perturbation", "i-gos", "igos-plus", "igos-plus-plus", "opti-cam")
 FAST = frozenset((*_SAMPLERS, *_OPTIMISERS, "score-cam", "poly-cam", "craft"))
 """Methods of so many passes that they are run in bfloat16."""
+VARIANTS = (
+    "gradient(channels=largest)",
+    "smooth-grad(of=gradient(channels=largest))",
+    "integrated-gradients(baseline=mean)",
+    "deep-lift(baseline=mean)",
+)
+"""Magnitudes and the mean colour, judged beside the defaults: see docs/decisions/0011-signs-and-baselines.md."""
 
 
-def own(method: str) -> Contestant:
-    """A method of Sightline at its defaults."""
-    value = METHODS[method]()
-    precision: Precision = "fast" if method in FAST else "float32"
+def own(text: str) -> Contestant:
+    """A method of Sightline as its text says: a name alone is the method at its defaults."""
+    value = METHODS.make(text)
+    precision: Precision = "fast" if value.name in FAST else "float32"
     fields = json.dumps(value.describe(), sort_keys=True, ensure_ascii=False)
 
     def make(case: Case) -> Found:
@@ -87,12 +92,12 @@ def own(method: str) -> Contestant:
         assert isinstance(found, sightline.Attribution)
         return Found(found.map, found.passes.forward, found.passes.backward)
 
-    return Contestant("sightline", method, hashlib.sha256(fields.encode()).hexdigest()[:8], make, precision)
+    return Contestant("sightline", text, hashlib.sha256(fields.encode()).hexdigest()[:8], make, precision)
 
 
 def owns() -> list[Contestant]:
-    """Every method of Sightline."""
-    return [own(name) for name in METHODS]
+    """Every method of Sightline, and some again with other settings."""
+    return [own(text) for text in (*METHODS, *VARIANTS)]
 
 
 def baselines() -> list[Contestant]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from quality.remarks import cloth
 from quality.statistics import Mean, difference
 from quality.summary import Results, Summary, energy, faithful
 from quality.tables import ranked
@@ -21,10 +22,12 @@ def findings(every: Results, difficult: Results) -> list[str]:
         _best_place(difficult),
         *_optimisers(every),
         _own_protocol(every),
+        cloth(every),
         _beyond(every, "centre"),
         _beyond(every, "random"),
         _pointing(every, difficult),
         _namesakes(every),
+        _options(every),
         _taken_over(every),
     ]
     return [sentence for sentence in said if sentence]
@@ -182,6 +185,22 @@ def _namesakes(every: Results) -> str:
     return (
         f"Of the same name and yet clearly apart in insertion − deletion: {_list(told)}. They differ by their defaults "
         "(baseline, sign, what is made absolute), which the pages of the methods name."
+    )
+
+
+def _options(every: Results) -> str:
+    """What settings of ours other than the defaults are worth beside the defaults, on the same photographs."""
+    told = []
+    for one in every.summaries:
+        gain = one.against(every.of("sightline", one.plain), faithful) if one.is_variant else None
+        if gain is not None and gain.count >= FEW:
+            told.append(f"`{one.method}` {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}, n {gain.count})")
+    if not told:
+        return ""
+    return (
+        f"Magnitudes instead of signs, the mean colour instead of black, each against the same method at its defaults: "
+        f"{_list(told)}. Why the defaults are signed and begin at black all the same: [signs and baselines]"
+        "(decisions/0011-signs-and-baselines.md)."
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 import sightline
-from quality.contestants import MANY, Array, Case, Contestant, Found
+from quality.contestants import Array, Case, Contestant, Found
 from quality.networks import judging
 from quality.peers import NOT_MEASURED
 from quality.photographs import Photograph, in_turns
@@ -27,6 +27,7 @@ CURVES = ("deletion(steps=28)", "insertion(steps=28)")
 SAME = 1e-3
 """Two maps are the same where they differ nowhere by more than this part of the largest value."""
 SKIPPED = {("sightline", "ss-cam"): 20_480, ("sightline", "is-cam"): 20_480}
+"""Passes of the methods that take more than ten minutes of a core for a photograph."""
 
 
 @dataclass
@@ -115,6 +116,7 @@ class Bench:
     store: Store
     maps: Maps
     curves: int
+    passes: int
     say: Callable[[str], None]
 
     def run(self, contestants: Sequence[Contestant], seconds: float, share: float) -> None:
@@ -153,9 +155,9 @@ class Bench:
     def _able(self, one: Contestant) -> bool:
         """Whether it can be measured at all in reasonable time."""
         passes = SKIPPED.get((one.tool, one.method), 0)
-        if passes > MANY:
+        if passes > self.passes:
             self._note(one, f"{passes:,} passes a photograph at its defaults")
-        return passes <= MANY
+        return passes <= self.passes
 
     def _schedule(self, able: Mapping[str, Contestant], seconds: float, share: float) -> Schedule:
         """With what is in the store already; a photograph is done with its curves, where they are wanted."""

@@ -63,12 +63,15 @@ def _opening(found: Results) -> str:
     most = max((len(one.rows) for one in found.summaries), default=0)
     curves = max((sum(row.deletion is not None for row in one.rows.values()) for one in found.summaries), default=0)
     tools = sorted({one.tool for one in found.summaries} - {"sightline", "baseline"})
-    own = sum(one.tool == "sightline" for one in found.summaries)
-    peers = len(found.summaries) - own - 2
+    variants = sum(one.is_variant for one in found.summaries)
+    own = sum(one.tool == "sightline" for one in found.summaries) - variants
+    peers = len(found.summaries) - own - variants - 2
+    again = f" and {variants} again with other settings" if variants else ""
     return (
-        f"{own} methods of Sightline at their defaults, {peers} of {', '.join(tools)} as their own documentation uses "
-        f"them, and two baselines, on ResNet-50 with real weights and up to {most} photographs of ImageNet's "
-        f"validation set with the box of their object; deletion and insertion on up to {curves} of them. The rank is "
+        f"{own} methods of Sightline at their defaults{again}, {peers} of {', '.join(tools)} as their own "
+        "documentation uses them, and two baselines, on ResNet-50 with real weights and up to "
+        f"{most} photographs of ImageNet's validation set with the box of their object; deletion and insertion on up "
+        f"to {curves} of them. The rank is "
         "by the **difference from Grad-CAM on the same photographs**, because the methods were not all measured on "
         "the same number of them: means with different n are not to be compared with one another. A cell is the mean, "
         "a 95 % interval, and n, the number of photographs."

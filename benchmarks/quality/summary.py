@@ -22,6 +22,21 @@ class Summary:
     rows: dict[str, Row]
 
     @property
+    def plain(self) -> str:
+        """The method's name without settings."""
+        return self.method.partition("(")[0]
+
+    @property
+    def is_variant(self) -> bool:
+        """Whether it is a method of ours with other settings than its defaults."""
+        return self.tool == "sightline" and self.plain != self.method
+
+    @property
+    def shown(self) -> str:
+        """The method as a page names it: ours with a link to its page."""
+        return f"[{self.method}](methods/{self.plain}.md)" if self.tool == "sightline" else self.method
+
+    @property
     def one(self) -> Row:
         """Any of its rows, for what is the same in all."""
         return next(iter(self.rows.values()))

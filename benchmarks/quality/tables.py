@@ -53,7 +53,7 @@ def _row(one: Summary, reference: Summary) -> Sequence[str]:
     gain = one.against(reference, faithful)
     is_reference = (one.tool, one.method) == REFERENCE
     return (
-        f"[{one.method}](methods/{one.method}.md)" if one.tool == "sightline" else one.method,
+        one.shown,
         one.tool + (" (bf16)" if row.precision == "fast" else ""),
         "0, by definition" if is_reference else cell(gain, sign=True),
         cell(one.mean(lambda row: row.deletion)),
