@@ -5,11 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_OUT ?= sightline-out/demo
 MINUTES ?= 60
+THREADS ?= $(shell nproc)
 
 # One thread a process: the tests run side by side, and threads of torch would only wait for each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install install-dev demo test contract check quality quality-page parity parity-page docs format clean
+.PHONY: help install install-dev demo test contract check quality quality-page parity parity-page bench bench-page
+.PHONY: docs format clean
 
 help:
 	@echo "make demo      explain a built-in picture with the built-in network; prints the path of the report"
@@ -18,6 +20,7 @@ help:
 	@echo "make check     format, lint, types, import rules, and all tests"
 	@echo "make quality   judge all methods, and other packages', on real photographs for MINUTES=60"
 	@echo "make parity    measure all methods beside other packages' on real photographs (installs them)"
+	@echo "make bench     time methods beside other packages' (QUICK=1: some minutes; THREADS=2)"
 	@echo "make docs      make the pages and pictures that are made from the code"
 	@echo "make format    bring the code into shape"
 	@echo "make clean     remove .venv, caches and the demo's report"
@@ -65,10 +68,11 @@ quality: $(VENV)/.installed-peers
 quality-page: $(VENV)/.installed-dev
 	PYTHONPATH=benchmarks $(BIN)/python -m quality --page
 
-# TorchRay's own dependencies are for its benchmark (a data base, COCO's tools); Xplique's are a TensorFlow with CUDA.
+# TorchRay's own dependencies are for its benchmark (a data base, COCO's tools), lxt's for language models, Craft's for
+# its drawings; Xplique's are a TensorFlow with CUDA.
 $(VENV)/.installed-peers: pyproject.toml $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[peers]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torchray
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torchray lxt craft-xai
 	@touch $@
 
 build/xplique/.installed: pyproject.toml
@@ -83,6 +87,19 @@ parity: $(VENV)/.installed-peers build/xplique/.installed
 
 parity-page: $(VENV)/.installed-dev
 	PYTHONPATH=benchmarks $(BIN)/python -m parity --page
+
+# Quantus alone, since what it depends on would bring a second OpenCV.
+$(VENV)/.installed-quantus: $(VENV)/.installed-peers
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps quantus
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check cachetools pandas
+	@touch $@
+
+bench: $(VENV)/.installed-quantus
+	OMP_NUM_THREADS=$(THREADS) PYTHONPATH=benchmarks $(BIN)/python -W ignore -m speed --threads $(THREADS) \
+	  $(if $(QUICK),--quick) $(if $(FULL),--full)
+
+bench-page: $(VENV)/.installed-dev
+	PYTHONPATH=benchmarks $(BIN)/python -m speed --page
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/make.py

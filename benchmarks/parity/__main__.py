@@ -2,6 +2,7 @@
 
 python -m parity                         measure everything, then write the page
 python -m parity --only captum,*:rise    measure these rows again, keep the others
+python -m parity --missing               measure what was not measured yet: go on where a run was stopped
 python -m parity --page                  write the page from what was measured, measuring nothing
 """
 
@@ -35,11 +36,13 @@ def options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="weights and photographs")
     parser.add_argument("--weights", type=Path, default=ROOT / "sightline-out" / "weights", help="expanded weights")
     parser.add_argument("--photographs", type=int, default=10, help="how many")
+    parser.add_argument("--first", type=int, default=1000, help="only the first of them, of all that are chosen")
     parser.add_argument("--networks", default=",".join(EVERY), help="names of the table's networks")
     parser.add_argument("--only", default="*", help="peers, or peer:method, such as captum,*:rise (all by default)")
     parser.add_argument("--workers", type=int, default=2, help="processes side by side")
     parser.add_argument("--xplique", type=Path, default=ROOT / "build" / "xplique", help="Xplique's own environment")
     parser.add_argument("--dear", choices=("all", "only", "none"), default="all", help="comparisons on few photographs")
+    parser.add_argument("--missing", action="store_true", help="only comparisons that were not measured yet")
     parser.add_argument("--results", type=Path, default=STORE, help="what was measured, and will be")
     parser.add_argument("--page", action="store_true", help="write the page, measure nothing")
     return parser.parse_args()
@@ -47,6 +50,7 @@ def options() -> argparse.Namespace:
 
 def measure(asked: argparse.Namespace) -> list[str]:
     """Measure what was asked for, and keep it beside what was kept before; what failed."""
+    from parity.measure import Wanted
     from parity.measure import measure as measured
 
     data = subjects.Data(asked.data, asked.weights)
@@ -55,11 +59,12 @@ def measure(asked: argparse.Namespace) -> list[str]:
     networks, begun = asked.networks.split(","), time.monotonic()
     drawn = xplique.Drawn(asked.xplique / "bin" / "python")
     if any(row.peer == "xplique" for row in rows(asked.only)):
-        drawn.make(data, networks, asked.photographs, asked.workers)
+        drawn.make(data, networks, (asked.photographs, asked.first), asked.workers)
     about, kept = _about(drawn), store.read(asked.results)[2]
     records = {record.key: record for record in kept}
-    failures: list[str] = []
-    for found in measured(data, asked.only, asked.dear, networks, asked.photographs, asked.workers):
+    done = frozenset(records) if asked.missing else frozenset[tuple[str, ...]]()
+    wanted, failures = Wanted(asked.only, asked.dear, asked.photographs, asked.first, done), list[str]()
+    for found in measured(data, wanted, networks, asked.workers):
         records |= {record.key: record for record in found.records}
         failures += found.failures
         keep(asked.results, about, records)  # so that nothing is lost when a run is stopped

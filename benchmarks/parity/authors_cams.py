@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch.nn import functional
@@ -187,3 +188,32 @@ def opti(case: Case) -> torch.Tensor:
         adam.step()
     case.network.zero_grad(set_to_none=True)
     return mask().detach()
+
+
+@torch.no_grad()
+def poly(case: Case) -> torch.Tensor:
+    """Poly-CAM (PCAM±) over layer3 and layer4, of the 16 channels of each that vary most; on the finer grid."""
+    clean, coarse = _probability(case, case.pixels)[0], torch.empty(0)
+    for layer in ("layer4", "layer3"):
+        with torch.enable_grad():
+            a = inside(replace(case, layer=layer))[0].to(case.pixels)
+        a = a[a.var((1, 2), correction=0).argsort(descending=True)[:16]]
+        masks = large(_percentiles(a), case.size)[:, None]
+        kept, lost = (_probability(case, case.pixels * shown) for shown in (masks, 1 - masks))
+        own = torch.einsum("k,khw->hw", (kept + clean - lost).relu(), a).relu()[None]
+        if layer == "layer3":
+            around = functional.interpolate(own[None], coarse.shape[1:], mode="bilinear", align_corners=False)[0]
+            size = (own.shape[1], own.shape[2])
+            own = own / large(around, size).clamp(min=1e-12) * large(coarse, size)
+        coarse = own
+    return _percentiles(coarse)[0]
+
+
+def _probability(case: Case, pictures: torch.Tensor) -> torch.Tensor:
+    return scores_of(case, pictures).softmax(1)[:, case.target]
+
+
+def _percentiles(maps: torch.Tensor) -> torch.Tensor:
+    """Maps less their 0.1 % quantile, in parts of their 99.9 % quantile, cut off at 0 and 1, as the authors' code."""
+    low, high = (torch.quantile(maps.flatten(1), q, dim=1)[:, None, None] for q in (0.001, 0.999))
+    return ((maps - low) / high.clamp(min=1e-12)).clamp(0, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy import ndimage
 from torch import nn
 from torch.nn import functional
 
-from parity.authors_cams import scores_of, wide_blur
+from parity.authors_cams import scores_of
 from parity.injected import with_own_relus
 from parity.rows import Case
 
@@ -109,86 +110,34 @@ def _enlarged(grid: torch.Tensor, side: int) -> torch.Tensor:
     return torch.from_numpy(np.asarray(found)).float()
 
 
-def occlusion(case: Case) -> torch.Tensor:
-    """Zeiler and Fergus' grey square: 1 − p with the square at each place, averaged over the squares on a pixel."""
+def hidden(case: Case) -> Iterator[tuple[int, int, torch.Tensor]]:
+    """Zeiler and Fergus' grey square, 56 pixels wide, at each place side by side: top, left, and the picture."""
     low, high, _ = case.classifier.values.like(case.pixels)
-    total, count = torch.zeros(case.size), torch.zeros(case.size)
     for top, left in itertools.product(range(0, case.size[0], 56), repeat=2):
-        hidden = case.pixels.clone()
-        hidden[:, :, top : top + 56, left : left + 56] = (low + high) / 2
-        total[top : top + 56, left : left + 56] += 1 - scores_of(case, hidden).softmax(1)[0, case.target]
-        count[top : top + 56, left : left + 56] += 1
-    return total / count
+        picture = case.pixels.clone()
+        picture[:, :, top : top + 56, left : left + 56] = (low + high) / 2
+        yield top, left, picture
 
 
-def attentions(case: Case) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Every block's attention `h n n` with its graph, and the class's logit, of a ViT of timm without fused kernels."""
-    blocks: Any = case.network.blocks
+def occlusion(case: Case) -> torch.Tensor:
+    """1 − p with the square at each place, on the pixels that it hides."""
+    total = torch.zeros(case.size)
+    for top, left, picture in hidden(case):
+        total[top : top + 56, left : left + 56] = 1 - scores_of(case, picture).softmax(1)[0, case.target]
+    return total
+
+
+@torch.no_grad()
+def activity(case: Case) -> torch.Tensor:
+    """The summed activity of the strongest feature map with the square at each place, figure 7(b): `rows columns`."""
     kept: list[torch.Tensor] = []
-    handles = [block.attn.attn_drop.register_forward_hook(lambda _m, _g, a: kept.append(a)) for block in blocks]
-    fused = [block.attn.fused_attn for block in blocks]
+    handle = case.module.register_forward_hook(lambda _module, _given, answer: kept.append(answer[0].clamp(min=0)))
     try:
-        for block in blocks:
-            block.attn.fused_attn = False
-        return kept, case.network(case.pixels.clone().requires_grad_())[0, case.target]
+        for picture in (case.pixels, *(picture for _, _, picture in hidden(case))):
+            case.network(picture)
     finally:
-        for block, was in zip(blocks, fused, strict=True):
-            block.attn.fused_attn = was
-        for handle in handles:
-            handle.remove()
-
-
-def rollout(case: Case) -> torch.Tensor:
-    """Attention rollout: the product of (mean over heads + I), rows scaled to sum 1; the class token's row."""
-    found = torch.eye(attentions(case)[0][0].shape[-1], dtype=torch.float64)
-    for weights in attentions(case)[0]:
-        mixed = weights[0].detach().double().mean(0) + torch.eye(len(found))
-        found = mixed / mixed.sum(-1, keepdim=True) @ found
-    return _cells(found)
-
-
-def chefer(case: Case) -> torch.Tensor:
-    """Chefer, Gur, Wolf 2021: R ← R + mean over heads of (∇A ⊙ A)⁺ R; the class token's row."""
-    weights, logit = attentions(case)
-    slopes = torch.autograd.grad(logit, weights)
-    found = torch.eye(weights[0].shape[-1], dtype=torch.float64)
-    for a, g in zip(weights, slopes, strict=True):
-        found = found + (g[0] * a[0]).detach().double().clamp(min=0).mean(0) @ found
-    return _cells(found)
-
-
-def _cells(flow: torch.Tensor) -> torch.Tensor:
-    row = flow[0, 1:]
-    side = round(len(row) ** 0.5)
-    return row.reshape(side, side)
-
-
-def i_gos(case: Case) -> torch.Tensor:
-    """I-GOS without noise: two iterations, three points, λ = 0.01 and 0.2, a line search from 200; 1 − U(M)."""
-    other, mask = wide_blur(case.pixels), torch.ones(28, 28).to(case.pixels)
-
-    def up(m: torch.Tensor) -> torch.Tensor:
-        return functional.interpolate(m[None, None], case.size, mode="bilinear", align_corners=True)[0, 0]
-
-    def rough(m: torch.Tensor) -> torch.Tensor:
-        variation = (m[1:] - m[:-1]).square().mean() + (m[:, 1:] - m[:, :-1]).square().mean()
-        return 0.01 * (1 - m).abs().mean() + 0.2 * variation
-
-    def at(m: torch.Tensor, part: float) -> torch.Tensor:
-        seen = part * up(m) * case.pixels + (1 - part * up(m)) * other
-        return case.network(seen).softmax(1)[0, case.target]
-
-    for _ in range(2):
-        leaf = mask.clone().requires_grad_()
-        loss = sum((at(leaf, (s + 1) / 3) for s in range(3)), torch.zeros(())) / 3 + rough(leaf)
-        (direction,) = torch.autograd.grad(loss, leaf)
-        step, length = 200.0, float(direction.square().sum())
-        with torch.no_grad():
-            before = float(at(mask, 1.0) + rough(mask))
-            while step >= 1e-5:
-                tried = (mask - step * direction).clamp(0, 1)
-                if float(at(tried, 1.0) + rough(tried)) <= before - max(1e-4 * step * length, 1e-6):
-                    mask = tried
-                    break
-                step *= 0.2
-    return 1 - up(mask)
+        handle.remove()
+    strongest = kept[0].sum((1, 2)).argmax()
+    found = torch.stack([answer[strongest].sum() for answer in kept[1:]])
+    side = round(len(found) ** 0.5)
+    return found.view(side, side)

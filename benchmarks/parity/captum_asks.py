@@ -9,9 +9,11 @@ import captum.attr
 import numpy as np
 import torch
 from captum._utils.models.linear_model import SkLearnLasso
+from captum.attr._utils.custom_modules import Addition_Module
+from captum.attr._utils.lrp_rules import PropagationRule
 from torch import nn
 
-from parity.injected import noise_of, replaced, with_own_relus, without_max_pooling
+from parity.injected import noise_of, replaced, with_merged_normalisation, with_own_relus, without_max_pooling
 from parity.rows import Case, Make, quietly
 from sightline.attribution.gradient.expected_gradients import Draws, ExpectedGradients
 from sightline.attribution.table import METHODS
@@ -143,3 +145,47 @@ def averaged_deep_lift(case: Case) -> torch.Tensor:
     classifier = wrap(without_max_pooling(case.network), preparation=case.classifier.preparation)
     method = METHODS.make("deep-lift(baseline=mean)")
     return method(Passes(classifier), case.pixels, case.target).values[0]
+
+
+class Added(nn.Module):
+    """A block of a torchvision ResNet whose skip is added by a module, as captum's relevance needs it."""
+
+    def __init__(self, block: Any) -> None:
+        super().__init__()
+        names = ("conv1", "conv2", "conv3") if hasattr(block, "conv3") else ("conv1", "conv2")
+        self.layers = nn.ModuleList(getattr(block, name) for name in names)
+        self.relus = nn.ModuleList(nn.ReLU() for _ in names)
+        self.downsample = None if block.downsample is None else block.downsample[0]
+        self.add = Addition_Module()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        skip = x if self.downsample is None else self.downsample(x)
+        for layer, relu in zip(self.layers[:-1], self.relus, strict=False):
+            x = relu(layer(x))
+        answer: torch.Tensor = self.relus[-1](self.add(self.layers[-1](x), skip))
+        return answer
+
+
+def relevance(case: Case) -> torch.Tensor:
+    """LRP with ε in root mean squares of a layer's outputs, as ours, in place of 10⁻⁹."""
+
+    def hook(rule: PropagationRule, outputs: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        added = 1e-6 * outputs.square().mean().sqrt() * torch.where(outputs < 0, -1.0, 1.0)
+
+        def divided(relevance: torch.Tensor) -> torch.Tensor:
+            rule.relevance_output[relevance.device] = relevance.data
+            return relevance / (outputs + added)
+
+        return divided
+
+    with replaced((PropagationRule, "_create_backward_hook_output", hook)):
+        return attribute("LRP", of=with_added_skips)(case)
+
+
+def with_added_skips(network: nn.Module) -> nn.Module:
+    """A copy of a torchvision ResNet, its normalisations merged, for captum's LRP."""
+    twin: Any = with_merged_normalisation(network)
+    twin.relu, twin.bn1 = nn.ReLU(), nn.Dropout(0)  # captum has no rule for what hands everything on as it is
+    for name in ("layer1", "layer2", "layer3", "layer4"):
+        setattr(twin, name, nn.Sequential(*(Added(block) for block in getattr(twin, name))))
+    return twin

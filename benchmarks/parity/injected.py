@@ -42,6 +42,19 @@ def normal(samples: int, pixels: torch.Tensor, seed: int) -> torch.Tensor:
     return torch.stack([torch.randn(pixels.shape[1:], generator=generator) for _ in range(samples)])
 
 
+@contextmanager
+def unfused(network: nn.Module) -> Iterator[None]:
+    """A network of timm while its attention is written out: fused kernels keep no weights, and have no curvature."""
+    fused: list[Any] = [module for module in network.modules() if getattr(module, "fused_attn", False)]
+    for module in fused:
+        module.fused_attn = False
+    try:
+        yield
+    finally:
+        for module in fused:
+            module.fused_attn = True
+
+
 class InTurns(nn.Module):
     """One module that is called many times, as many modules that are called once each."""
 

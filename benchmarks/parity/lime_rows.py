@@ -9,9 +9,10 @@ import torch
 from lime.lime_image import LimeImageExplainer
 from numpy.typing import NDArray
 
-from parity.rows import FEW, Case, Row
+from parity.rows import Case, rows_of
 from sightline.images.segments import Quickshift
 
+row = rows_of("lime")
 SAMPLES, SEED = 40, 2
 SAME = "the same superpixels and the same samples in both"
 
@@ -55,13 +56,4 @@ def lime(case: Case) -> torch.Tensor:
     return weights[torch.from_numpy(cut)]
 
 
-ROWS = [
-    Row(
-        ours=f"lime(samples={SAMPLES}, seed={SEED})",
-        peer="lime",
-        call=f"LimeImageExplainer(num_samples={SAMPLES})",
-        theirs=lime,
-        why=SAME,
-        photographs=FEW,
-    )
-]
+ROWS = [row(f"lime(samples={SAMPLES}, seed={SEED})", f"LimeImageExplainer(num_samples={SAMPLES})", lime, why=SAME)]

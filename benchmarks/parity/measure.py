@@ -9,10 +9,11 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
-from parity.rows import EVERY, LAYERS, MANY, Case, Row, compare
+from parity import subjects
+from parity.rows import EVERY, LAYERS, Case, Row, compare
 from parity.store import Record
-from parity.subjects import Data, cases
-from parity.table import rows
+from parity.subjects import Data
+from parity.table import PEERS, rows
 
 
 @dataclass(frozen=True)
@@ -24,36 +25,65 @@ class Found:
     failures: list[str]
 
 
-def measure(
-    data: Data, only: str, dear: str, networks: Sequence[str], photographs: int, workers: int
-) -> Iterator[Found]:
-    """The records of one photograph before one network after another, as they are done."""
-    chosen = [name for name in EVERY if name in networks and any(name in row.networks for row in rows(only))]
-    # The first photographs have most rows, and the second network takes longest: they begin first.
-    work = [(name, place) for place in range(photographs) for name in reversed(chosen)]
+@dataclass(frozen=True)
+class Wanted:
+    """Which comparisons.
+
+    Attributes:
+        only: of which peers and methods, as patterns.
+        dear: of those that take long on a network "all", "only" these or "none".
+        photographs: how many there are.
+        first: how many of these are looked at.
+        done: the keys of those that are not to be made again.
+    """
+
+    only: str
+    dear: str
+    photographs: int
+    first: int
+    done: frozenset[tuple[str, ...]] = frozenset()
+
+    def rows(self, network: str, place: int) -> Iterator[Row]:
+        """The rows for one photograph before one network."""
+        for row in rows(self.only):
+            fits = self.dear == "all" or (network in row.dear) == (self.dear == "only")
+            if fits and network in row.networks and place < row.photographs_on(network):
+                yield row
+
+
+def measure(data: Data, wanted: Wanted, networks: Sequence[str], workers: int) -> Iterator[Found]:
+    """The records of one photograph before one network beside one peer after another, as they are done."""
+    asked = rows(wanted.only)
+    peers = [peer.name for peer in PEERS if any(row.peer == peer.name for row in asked)]
+    chosen = [name for name in EVERY if name in networks and any(name in row.networks for row in asked)]
+    # One photograph is done everywhere before the next, and the second network takes longest: it begins first.
+    places = range(min(wanted.first, wanted.photographs))
+    work = [(name, place, peer) for place in places for name in reversed(chosen) for peer in peers]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        started = [pool.submit(one, data, only, dear, name, place, photographs) for name, place in work]
+        started = [pool.submit(one, data, wanted, *piece) for piece in work]
         for done in as_completed(started):
-            yield done.result()
+            if done.result().records or done.result().failures:
+                yield done.result()
 
 
-def one(data: Data, only: str, dear: str, name: str, place: int, photographs: int) -> Found:
-    """All rows on one photograph before one network."""
+def one(data: Data, wanted: Wanted, name: str, place: int, peer: str) -> Found:
+    """All rows of a peer on one photograph before one network."""
     import torch
 
     torch.set_num_threads(1)
-    ((_, case),) = cases(data, name, [place], photographs)
+    photograph = data.photographs(wanted.photographs)[place][0].name
     found = Found(name, [], [])
-    for row in rows(only):
-        fits = dear == "all" or (row.photographs < MANY) == (dear == "only")
-        if fits and name in row.networks and place < row.photographs_on(name):
-            for layer in LAYERS[name][row.where]:
-                try:
-                    found.records.append(record(row, replace(case, layer=layer)))
-                except Exception as error:
-                    # Whatever a peer raises, the others go on, and which comparison it was is told.
-                    said = "".join(traceback.format_exception(error)[-2:]).strip()
-                    found.failures.append(f"{row.ours} beside {row.peer} {row.call}, {name}, {case.photograph}: {said}")
+    for row in wanted.rows(name, place):
+        for layer in LAYERS[name][row.where] if row.peer == peer else ():
+            if (row.peer, row.ours, row.call, name, layer, photograph) in wanted.done:
+                continue
+            try:
+                case = replace(subjects.case(data, name, place, wanted.photographs), layer=layer)
+                found.records.append(record(row, case))
+            except Exception as error:
+                # Whatever a peer raises, the others go on, and which comparison it was is told.
+                said = "".join(traceback.format_exception(error)[-2:]).strip()
+                found.failures.append(f"{row.ours} beside {row.peer} {row.call}, {name}, {photograph}: {said}")
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from parity.rows import AGREED, EVERY
+from parity.rows import AGREED, EVERY, MANY
 from parity.store import Line
 from parity.table import PEERS, Peer
 
@@ -20,7 +20,10 @@ over all photographs, and over the layers that are named. Maps are compared raw,
 pixels, or on the cells of the layer, before anything is stretched or enlarged for display.
 
 Where definitions coincide the difference is at most {agreed}: of {coincide} such comparisons on {count} networks, the
-largest difference is {largest}. {purpose} more differ on purpose (*by definition*), each with the reason in a note.
+largest difference is {largest}. {purpose} more do not coincide (*by definition*), each with the reason in a note: other
+definitions, other starts, or steps in which the last digit grows.
+The table has {methods} methods in {rows} rows; {full} of the {all} comparisons are on {photographs} photographs, the
+others on as many as the table says.
 """
 
 XPLIQUE = """Xplique is made for TensorFlow. It runs in an environment of its own, and asks the same PyTorch networks
@@ -28,7 +31,7 @@ through its `TorchWrapper`; its methods that need TensorFlow layers (Grad-CAM, G
 deconvnet, FEM) cannot be asked about them.
 """
 AUTHORS = """No package has these, or packages differ from the paper: the formula of the paper, or of its authors' code,
-written out plainly in `benchmarks/parity/authors_rows.py`, with nothing of Sightline in it.
+written out plainly in `benchmarks/parity/authors_*.py`, with nothing of Sightline in them.
 """
 WORDS = {"xplique": XPLIQUE, "authors": AUTHORS}
 
@@ -43,6 +46,11 @@ def page(about: dict[str, Any], lines: Sequence[Line]) -> str:
         count=len(EVERY),
         largest=_number(max((one["difference"] for one in exact), default=0.0)),
         purpose=sum(len(line.networks) for line in lines if line.tolerance is None),
+        methods=len({line.method for line in lines}),
+        rows=len(lines),
+        full=sum(one["photographs"] >= MANY for line in lines for one in line.networks.values()),
+        all=sum(len(line.networks) for line in lines),
+        photographs=MANY,
     )
     parts = [head]
     for peer in PEERS:
@@ -57,11 +65,11 @@ def _about(about: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in about.get("versions", {}).items())
     count = about.get("photographs", 0)
     return (
-        f"Measured with {versions}, in float32 on a CPU with one thread a process, on {count} photographs (ImageNet's, "
-        "asked about their true class, and two that papers show, asked about the network's first answer), with "
+        f"Measured with {versions}, on a CPU with one thread a process, in float32 where no note says otherwise, on "
+        f"{count} photographs (ImageNet's, asked about their true class, and two that papers show, asked about the "
+        "network's first answer), with "
         "ResNet-18 and ResNet-50 (layers `layer4` and `layer3`, `layer1` where a pass a channel is needed) and "
-        "ViT-Tiny (`blocks.11.norm1`), all with their trained weights; the seeds are in the methods' settings. Dear "
-        "comparisons are made on fewer photographs: their number is in the table."
+        "ViT-Tiny (`blocks.11.norm1`), all with their trained weights; the seeds are in the methods' settings."
     )
 
 

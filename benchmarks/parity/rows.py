@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
@@ -27,12 +27,12 @@ AGREED = 1e-4
 """Largest relative difference of maps whose definitions coincide."""
 
 MANY, FEW = 10, 3
-"""Photographs for a comparison that costs a few passes, and for a dear one."""
+"""Photographs for a comparison, and for one that takes minutes a photograph on a network."""
 
 KINKS = "in float64: pictures that differ in their last digit can fall on two sides of a ReLU"
 
 RESNETS = ("ResNet-18", "ResNet-50")
-SMALL = ("ResNet-18",)
+LARGE = ("ResNet-50",)
 TRANSFORMERS = ("ViT-Tiny",)
 EVERY = (*RESNETS, *TRANSFORMERS)
 Where: TypeAlias = Literal["last", "each", "early"]
@@ -55,6 +55,7 @@ class Case:
         pixels: `1 3 h w`, prepared.
         target: the class that is explained.
         layer: where class activation maps look.
+        known: what ours answered of it before: the same method stands beside several peers.
     """
 
     subject: str
@@ -63,6 +64,7 @@ class Case:
     pixels: torch.Tensor
     target: int
     layer: str
+    known: dict[str, Maps] = field(default_factory=dict, repr=False)
 
     @property
     def network(self) -> nn.Module:
@@ -89,13 +91,15 @@ class Case:
     def in_double(self) -> Case:
         """The same photograph before a copy of the network, both in float64."""
         classifier = replace(self.classifier, function=copy.deepcopy(self.network).double())
-        return replace(self, classifier=classifier, pixels=self.pixels.double())
+        return replace(self, classifier=classifier, pixels=self.pixels.double(), known={})
 
     def maps(self, spec: str) -> Maps:
         """What our method gives; `LAYER` in the text is the case's layer."""
-        return METHODS.make(spec.replace("LAYER", self.layer))(
-            Passes(self.classifier, memory=_AT_ONCE), self.pixels, self.target
-        )
+        asked = spec.replace("LAYER", self.layer)
+        if asked not in self.known:
+            passes = Passes(self.classifier, memory=_AT_ONCE)
+            self.known[asked] = METHODS.make(asked)(passes, self.pixels, self.target)
+        return self.known[asked]
 
     def ours(self, spec: str) -> torch.Tensor:
         """Our method's raw map: `c h w` at the pixels, or `h w` on the layer's cells."""
@@ -130,7 +134,7 @@ class Row:
         make: our map, where it is more than that of `ours`.
         fit: what is done to ours before it is compared.
         networks: on which.
-        photographs: on how many at most: fewer where a comparison is dear.
+        dear: on which of these it takes long, and few photographs are enough.
         where: at which layers of the network.
         double: whether both are asked in float64, where float32 loses the digits that are compared.
     """
@@ -144,13 +148,13 @@ class Row:
     make: Make | None = None
     fit: Fit | None = None
     networks: tuple[str, ...] = EVERY
-    photographs: int = MANY
+    dear: tuple[str, ...] = ()
     where: Where = "last"
     double: bool = False
 
     def photographs_on(self, network: str) -> int:
-        """On how many photographs: of dear rows, half as many on the largest network."""
-        return self.photographs if self.photographs >= MANY or network != RESNETS[-1] else max(1, self.photographs // 2)
+        """On how many photographs at most."""
+        return FEW if network in self.dear else MANY
 
     @property
     def method(self) -> str:
@@ -231,3 +235,12 @@ def quietly(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return function(*args, **options)
+
+
+def rows_of(peer: str) -> Callable[..., Row]:
+    """How the rows of a peer are made: ours, its call in words, its map, why they differ, and any other field."""
+
+    def row(ours: str, call: str, theirs: Make, why: str = "", **fields: Any) -> Row:
+        return Row(ours=ours, peer=peer, call=call, theirs=theirs, why=why, **fields)
+
+    return row

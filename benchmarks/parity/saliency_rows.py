@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from parity.injected import noise_of, replaced
-from parity.rows import FEW, SMALL, TRANSFORMERS, Case, Row
+from parity.rows import Case, Row, rows_of
 from sightline.attribution.gradient.xrai import regions_of
 from sightline.passes.passes import Passes
 
-PEER = "saliency"
+row = rows_of("saliency")
 Array = NDArray[Any]
 ENDS = "saliency's mean takes in both ends of the way undivided; ours Gauss and Legendre's points"
 LEFT = (
@@ -86,45 +86,31 @@ def smoothed(name: str, magnitude: bool) -> Row:
     """A mean over noisy copies."""
     spec = f"{name}(samples=8, seed=3)"
     call = f"GetSmoothedMask(magnitude={magnitude})"
-    return Row(
-        ours=spec,
-        peer=PEER,
-        call=call,
-        theirs=partial(smooth, spec=spec, magnitude=magnitude),
-        why=NOISE,
-        photographs=FEW,
-    )
+    return row(spec, call, partial(smooth, spec=spec, magnitude=magnitude), why=NOISE)
 
 
 ROWS = [
     smoothed("smooth-grad", False),
     smoothed("smooth-grad-squared", True),
-    Row(
-        ours="integrated-gradients(steps=25, baseline=mean)",
-        peer=PEER,
-        call="IntegratedGradients",
-        theirs=partial(mask, "IntegratedGradients", batch_size=5),
+    row(
+        "integrated-gradients(steps=25, baseline=mean)",
+        "IntegratedGradients",
+        partial(mask, "IntegratedGradients", batch_size=5),
         tolerance=None,
         why=ENDS,
-        photographs=FEW,
     ),
-    Row(
-        ours="guided-ig(steps=10, baseline=mean, max_distance=0.1)",
-        peer=PEER,
-        call="GuidedIG(x_steps=10, max_dist=0.1)",
-        theirs=partial(mask, "GuidedIG", x_steps=10, max_dist=0.1),
+    row(
+        "guided-ig(steps=10, baseline=mean, max_distance=0.1)",
+        "GuidedIG(x_steps=10, max_dist=0.1)",
+        partial(mask, "GuidedIG", x_steps=10, max_dist=0.1),
         why=FLOAT,
-        photographs=FEW,
     ),
-    Row(ours="xrai(steps=8)", peer=PEER, call="XRAI", theirs=xrai, why=REGIONS, photographs=FEW),
-    Row(
-        ours="blur-ig(steps=40, largest=20)",
-        peer=PEER,
-        call="BlurIG(steps=40, max_sigma=20)",
-        theirs=partial(mask, "BlurIG", steps=40, max_sigma=20),
+    row("xrai(steps=8)", "XRAI", xrai, why=REGIONS),
+    row(
+        "blur-ig(steps=40, largest=20)",
+        "BlurIG(steps=40, max_sigma=20)",
+        partial(mask, "BlurIG", steps=40, max_sigma=20),
         tolerance=None,
         why=LEFT,
-        photographs=FEW,
-        networks=(*SMALL, *TRANSFORMERS),
     ),
 ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import sightline
@@ -70,17 +70,22 @@ class Data:
         return (found + [(self.folder / "photos" / "classic" / name, None) for name in CLASSIC])[:count]
 
 
-def cases(data: Data, subject: str, places: Sequence[int], count: int) -> Iterator[tuple[int, Case]]:
-    """For each of the photographs that are asked for, its place and its case, at the network's last layer.
+@lru_cache(maxsize=3)
+def classifier_of(data: Data, subject: str) -> Classifier:
+    """The network of the table, loaded once."""
+    return data.classifier(subject)
+
+
+@lru_cache(maxsize=2)
+def case(data: Data, subject: str, place: int, count: int) -> Case:
+    """One of so many photographs before one network, at its last layer; what ours answer of it is kept with it.
 
     What is explained is the true class where it is known, else the network's first answer.
     """
-    classifier = data.classifier(subject)
+    classifier = classifier_of(data, subject)
     assert classifier.preparation is not None
     assert classifier.network is not None
-    photographs = data.photographs(count)
-    for place in places:
-        path, truth = photographs[place]
-        pixels, _ = classifier.preparation.prepare(load_picture(path))
-        target = truth if truth is not None else int(classifier.network(pixels).argmax())
-        yield place, Case(subject, classifier, path.name, pixels, target, LAYERS[subject]["last"][0])
+    path, truth = data.photographs(count)[place]
+    pixels, _ = classifier.preparation.prepare(load_picture(path))
+    target = truth if truth is not None else int(classifier.network(pixels).argmax())
+    return Case(subject, classifier, path.name, pixels, target, LAYERS[subject]["last"][0])

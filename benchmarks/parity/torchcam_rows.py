@@ -8,9 +8,9 @@ import torch
 from torchcam import methods
 
 from parity.injected import noise_of, replaced
-from parity.rows import EVERY, FEW, RESNETS, Case, Make, Row, called
+from parity.rows import EVERY, LARGE, RESNETS, Case, Make, Row, called, rows_of
 
-PEER = "torchcam"
+row = rows_of("torchcam")
 LAST = (
     "torch-cam weighs activations by the third derivatives cell by cell and takes the first derivative of its last "
     "copy only; ours is the paper's"
@@ -84,54 +84,42 @@ def _reshape(case: Case) -> dict[str, Any]:
 
 def simple(ours: str, name: str, why: str = "", networks: tuple[str, ...] = EVERY, **options: Any) -> Row:
     """A class activation map at every layer."""
-    return Row(
-        ours=ours,
-        peer=PEER,
-        call=called(name, options),
-        theirs=cam(name, **options),
-        why=why,
-        networks=networks,
-        where="each",
-    )
+    return row(ours, called(name, options), cam(name, **options), why=why, networks=networks, where="each")
 
 
 def dear(ours: str, name: str, why: str, **options: Any) -> Row:
-    """A map that costs passes for every channel: few photographs, at a layer of few channels."""
+    """A map that costs passes for every channel: a layer of few, and few photographs where it has many."""
     made = torch.no_grad()(cam(name, **options))
-    return Row(ours=ours, peer=PEER, call=called(name, options), theirs=made, why=why, photographs=FEW, where="early")
+    return row(ours, called(name, options), made, why=why, dear=LARGE, where="early")
 
 
 ROWS = [
-    Row(ours="cam(layer=LAYER)", peer=PEER, call="CAM", theirs=cam("CAM", fc_layer="fc"), networks=RESNETS),
+    row("cam(layer=LAYER)", "CAM", cam("CAM", fc_layer="fc"), networks=RESNETS),
     simple("grad-cam(layer=LAYER)", "GradCAM"),
     simple("grad-cam-plus-plus(layer=LAYER, form=squared)", "GradCAMpp", SQUARED),
     simple("xgrad-cam(layer=LAYER)", "XGradCAM"),
     simple("layer-cam(layer=LAYER)", "LayerCAM"),
     simple("finer-cam(of=grad-cam(layer=LAYER))", "FinerCAM", base_method=methods.GradCAM, gamma=0.6),
     simple("finer-cam(of=layer-cam(layer=LAYER))", "FinerCAM", base_method=methods.LayerCAM, gamma=0.6),
-    Row(
-        ours="smooth-grad-cam-plus-plus(layer=LAYER, samples=8)",
-        peer=PEER,
-        call="SmoothGradCAMpp(num_samples=8)",
-        theirs=smooth,
+    row(
+        "smooth-grad-cam-plus-plus(layer=LAYER, samples=8)",
+        "SmoothGradCAMpp(num_samples=8)",
+        smooth,
         tolerance=None,
         why=f"{NOISE}; {LAST}",
-        photographs=FEW,
         where="each",
     ),
-    Row(
-        ours="fused-cam(layers=(layer3, layer4))",
-        peer=PEER,
-        call="LayerCAM.fuse_cams",
-        theirs=fused,
+    row(
+        "fused-cam(layers=(layer3, layer4))",
+        "LayerCAM.fuse_cams",
+        fused,
         why="torch-cam's fusion lifts maps in parts of their largest value, as ours does by itself",
         networks=RESNETS,
     ),
-    Row(
-        ours="refine-cam(of=grad-cam-plus-plus(form=squared), layers=(layer3, layer4))",
-        peer=PEER,
-        call="RefineCAM.fuse_cams",
-        theirs=refined,
+    row(
+        "refine-cam(of=grad-cam-plus-plus(form=squared), layers=(layer3, layer4))",
+        "RefineCAM.fuse_cams",
+        refined,
         networks=RESNETS,
     ),
     dear("score-cam(layer=LAYER, order=normalise-first)", "ScoreCAM", ORDER),

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torchray.attribution.excitation_backprop import (
-    contrastive_excitation_backprop,
-    excitation_backprop,
-    update_resnet,
-)
+from torchray.attribution.excitation_backprop import contrastive_excitation_backprop, excitation_backprop, update_resnet
 from torchray.attribution.extremal_perturbation import contrastive_reward, extremal_perturbation
 from torchray.attribution.linear_approx import linear_approx
 from torchray.attribution.rise import rise
 
 from parity.injected import replaced, with_merged_normalisation
-from parity.rows import FEW, RESNETS, TRANSFORMERS, Case, Make, Row, quietly
+from parity.rows import RESNETS, TRANSFORMERS, Case, Make, Row, quietly, rows_of
 from sightline.attribution.mask.smooth_mask import SmoothMask
 from sightline.attribution.perturbation.rise import CellMasks, Rise
 from sightline.attribution.table import METHODS
 
-PEER = "torchray"
+row = rows_of("torchray")
 RISE = "rise(samples=64, seed=3)"
 STEPS = 4
 EXTREMAL = f"extremal-perturbation(perturbation=fade, iterations={STEPS}"
 SHORT = (
     f"{STEPS} iterations in place of 800, in float64, from the same random start in both (from a constant, rounding "
     "decides which of thousands of equal values the sort takes first); ours with TorchRay's margin, which is 6 pixels "
-    "shorter at the right and at the bottom than at the left and at the top"
+    "shorter at the right and at the bottom than at the left and at the top; on the network without ReLUs, where "
+    "rounding does not grow"
 )
 BLUR = (
     f"{STEPS} iterations in both; TorchRay's blur darkens the borders (zeros beyond them) and its margin is not even; "
@@ -74,7 +72,7 @@ def with_their_margin(spec: str) -> Make:
 
     def ours(case: Case) -> torch.Tensor:
         with replaced((torch, "ones", from_random), (SmoothMask, "make", uneven)):
-            return case.ours(spec)
+            return replace(case, known={}).ours(spec)
 
     return ours
 
@@ -124,16 +122,14 @@ def halved(ours: torch.Tensor, _theirs: torch.Tensor) -> torch.Tensor:
 
 def masks(ours: str, call: str, why: str = SHORT, tolerance: float | None = 1e-4, **options: Any) -> Row:
     """A mask found by descent: few steps, on the network without kinks, where rounding does not grow."""
-    return Row(
-        ours=ours,
-        peer=PEER,
-        call=call,
-        theirs=extremal(**options),
+    return row(
+        ours,
+        call,
+        extremal(**options),
         make=with_their_margin(ours) if tolerance else None,
         why=why,
         tolerance=tolerance,
         networks=TRANSFORMERS,
-        photographs=FEW,
         double=tolerance is not None,
     )
 
@@ -147,38 +143,29 @@ ROWS = [
         "extremal_perturbation(fade, contrastive_reward)",
         reward_func=contrastive_reward,
     ),
-    masks(
-        f"extremal-perturbation(iterations={STEPS})",
-        "extremal_perturbation",
-        BLUR,
-        None,
-        perturbation="blur",
-    ),
-    Row(ours=RISE, peer=PEER, call="rise(num_masks=64)", theirs=masked, fit=halved, why=SIGMOID, photographs=FEW),
-    Row(ours="hires-cam(layer=LAYER)", peer=PEER, call="linear_approx", theirs=linear, networks=RESNETS, where="each"),
-    Row(
-        ours="excitation-backprop(layer=layer3)",
-        peer=PEER,
-        call="excitation_backprop(merged)",
-        theirs=excitation("excitation", True),
+    masks(f"extremal-perturbation(iterations={STEPS})", "extremal_perturbation", BLUR, None, perturbation="blur"),
+    row(RISE, "rise(num_masks=64)", masked, fit=halved, why=SIGMOID),
+    row("hires-cam(layer=LAYER)", "linear_approx", linear, networks=RESNETS, where="each"),
+    row(
+        "excitation-backprop(layer=layer3)",
+        "excitation_backprop(merged)",
+        excitation("excitation", True),
         tolerance=None,
         why=MERGED,
         networks=RESNETS,
     ),
-    Row(
-        ours="excitation-backprop(layer=layer3)",
-        peer=PEER,
-        call="excitation_backprop",
-        theirs=excitation("excitation", False),
+    row(
+        "excitation-backprop(layer=layer3)",
+        "excitation_backprop",
+        excitation("excitation", False),
         tolerance=None,
         why=OVER,
         networks=RESNETS,
     ),
-    Row(
-        ours="contrastive-excitation-backprop(layer=layer3)",
-        peer=PEER,
-        call="contrastive_excitation_backprop(merged)",
-        theirs=excitation("contrastive", True),
+    row(
+        "contrastive-excitation-backprop(layer=layer3)",
+        "contrastive_excitation_backprop(merged)",
+        excitation("contrastive", True),
         tolerance=None,
         why=MERGED,
         networks=RESNETS,

@@ -47,8 +47,8 @@ class Drawn:
 
     python: Path
 
-    def make(self, data: Data, networks: Sequence[str], photographs: int, workers: int) -> None:
-        """Have all answers made, network by network, some side by side.
+    def make(self, data: Data, networks: Sequence[str], photographs: tuple[int, int], workers: int) -> None:
+        """Have all answers made about so many photographs, or the first of them, some networks side by side.
 
         Raises:
             MissingXpliqueError: no such interpreter.
@@ -74,7 +74,7 @@ class Drawn:
         done = subprocess.run([self.python, "-c", told], capture_output=True, text=True, check=True)
         return {"xplique": done.stdout.strip()}
 
-    def _started(self, data: Data, network: str, photographs: int) -> subprocess.Popen[bytes]:
+    def _started(self, data: Data, network: str, photographs: tuple[int, int]) -> subprocess.Popen[bytes]:
         """The worker for one network; it finds torch and Sightline where this process has them."""
         benchmarks = HERE.parent
         environment = {
@@ -83,6 +83,6 @@ class Drawn:
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "CUDA_VISIBLE_DEVICES": "",
         }
-        given = [str(data.folder), str(data.weights), network, str(photographs), str(folder())]
+        given = [str(data.folder), str(data.weights), network, *map(str, photographs), str(folder())]
         begin = BEGIN.format(site=str(Path(torch.__file__).parents[1]))
         return subprocess.Popen([str(self.python), "-c", begin, *given], env=environment)

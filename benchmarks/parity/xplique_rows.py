@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
-from parity.rows import Case, Fit, Row
+from parity.rows import Case, Row, rows_of
 from parity.xplique import answered
 from sightline.images.segments import Grid
 
-PEER = "xplique"
+beside = rows_of("xplique")
 COPIES = "(samples=8, seed=3)"
 CELLS = 4
 GRID = f"regions=grid(rows={CELLS}, columns={CELLS}), fill=mean"
@@ -61,22 +62,26 @@ def over_regions(name: str) -> Callable[[Case], torch.Tensor]:
     return theirs
 
 
-def row(ours: str, call: str, name: str, why: str = "", fit: Fit | None = None, photographs: int = 2) -> Row:
+def row(ours: str, call: str, name: str, why: str = "", **fields: Any) -> Row:
     """One of Xplique's methods at the pixels."""
-    return Row(ours=ours, peer=PEER, call=call, theirs=kept(name), why=why, fit=fit, photographs=photographs)
+    return beside(ours, call, kept(name), why, **fields)
 
 
 ROWS = [
-    row("gradient", "Saliency(reducer=None)", "gradient", "Xplique takes magnitudes: so is done with ours", magnitude),
+    row(
+        "gradient",
+        "Saliency(reducer=None)",
+        "gradient",
+        "Xplique takes magnitudes: so is done with ours",
+        fit=magnitude,
+    ),
     row("input-times-gradient", "GradientInput(reducer=None)", "input-times-gradient"),
-    Row(
-        ours="integrated-gradients(steps=16, baseline=mean)",
-        peer=PEER,
-        call="IntegratedGradients(steps=16, reducer=None)",
-        theirs=kept("integrated-gradients"),
+    beside(
+        "integrated-gradients(steps=16, baseline=mean)",
+        "IntegratedGradients(steps=16, reducer=None)",
+        kept("integrated-gradients"),
         tolerance=None,
         why=ENDS,
-        photographs=2,
     ),
     row(f"smooth-grad{COPIES}", "SmoothGrad(nb_samples=8, reducer=None)", "smooth-grad", NOISE),
     row(f"smooth-grad-squared{COPIES}", "SquareGrad(nb_samples=8, reducer=None)", "square-grad", NOISE),
@@ -89,39 +94,16 @@ ROWS = [
     ),
     row(RISE, "Rise(nb_samples=64)", "rise", SAME),
     row(LIME, "Lime(nb_samples=40, similarity_kernel=…)", "lime", KERNEL),
-    Row(
-        ours=LIME,
-        peer=PEER,
-        call="Lime(nb_samples=40, distance_mode=cosine)",
-        theirs=kept("lime-own-kernel"),
-        tolerance=None,
-        why=NEGATIVE,
-        photographs=2,
-    ),
-    Row(
-        ours="kernel-shap(regions=grid(rows=2, columns=2), fill=mean, samples=14)",
-        peer=PEER,
-        call="KernelShap(nb_samples=64)",
-        theirs=kept("kernel-shap"),
+    beside(LIME, "Lime(nb_samples=40, distance_mode=cosine)", kept("lime-own-kernel"), tolerance=None, why=NEGATIVE),
+    beside(
+        "kernel-shap(regions=grid(rows=2, columns=2), fill=mean, samples=14)",
+        "KernelShap(nb_samples=64)",
+        kept("kernel-shap"),
         tolerance=None,
         why=OWN,
-        photographs=2,
     ),
-    Row(
-        ours=SOBOL,
-        peer=PEER,
-        call="SobolAttributionMethod(nb_design=4, grid_size=4)",
-        theirs=over_regions("sobol"),
-        why=DESIGN,
-        photographs=2,
-    ),
-    Row(
-        ours=HSIC,
-        peer=PEER,
-        call="HsicAttributionMethod(nb_design=63, grid_size=4)",
-        theirs=over_regions("hsic"),
-        fit=times_samples,
-        why=TIMES,
-        photographs=2,
+    beside(SOBOL, "SobolAttributionMethod(nb_design=4, grid_size=4)", over_regions("sobol"), why=DESIGN),
+    beside(
+        HSIC, "HsicAttributionMethod(nb_design=63, grid_size=4)", over_regions("hsic"), fit=times_samples, why=TIMES
     ),
 ]

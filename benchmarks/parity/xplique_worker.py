@@ -24,7 +24,7 @@ from xplique.wrappers import TorchWrapper
 
 from parity.injected import noise_of
 from parity.rows import Case
-from parity.subjects import Data, cases
+from parity.subjects import Data, case
 from parity.xplique_rows import CELLS, COPIES, RISE, ROWS, WIDTH
 from sightline.attribution.perturbation.rise import CellMasks, Rise
 from sightline.attribution.table import METHODS
@@ -166,18 +166,18 @@ class Asked:
         return found
 
 
-def main(folder: str, weights: str, network: str, photographs: str, out: str) -> None:
+def main(folder: str, weights: str, network: str, photographs: str, first: str, out: str) -> None:
     """Write the answers about one network: `network-photograph.npz`."""
     torch.set_num_threads(1)
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.run_functions_eagerly(True)
     data = Data(Path(folder), Path(weights))
     few = max(row.photographs_on(network) for row in ROWS)
-    for _, case in cases(data, network, range(min(few, int(photographs))), int(photographs)):
-        kept = Path(out) / f"{network}-{case.photograph}.npz"
+    for place in range(min(few, int(photographs), int(first))):
+        kept = Path(out) / f"{network}-{data.photographs(int(photographs))[place][0].name}.npz"
         if kept.is_file():
             continue
-        asked = Asked(case)
+        asked = Asked(case(data, network, place, int(photographs)))
         found = {**asked.gradients(), "rise": asked.rise(), **asked.regions(), **asked.sensitivities()}
         maps = {name: np.asarray(map, np.float32) for name, map in found.items()}
         np.savez_compressed(kept, **maps)

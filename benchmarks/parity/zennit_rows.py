@@ -10,15 +10,16 @@ from zennit.core import Stabilizer
 from zennit.torchvision import ResNetCanonizer
 
 from parity.injected import normal, replaced, with_merged_normalisation, with_own_relus
-from parity.rows import FEW, RESNETS, Case, Make, Row
+from parity.rows import RESNETS, Case, Make, Row, rows_of
 
-PEER = "zennit"
+row = rows_of("zennit")
 CLEAN = "zennit's last copy is the picture itself without noise, which is added to ours here; the same noise in both"
 RIGHT = "zennit takes the right ends of n steps, Σ over i/n; ours Gauss and Legendre's points"
 RELUS = "torchvision's blocks share one ReLU that works in place: zennit is given a twin with ReLUs of their own"
 MERGED = (
     "zennit's merging leaves ε where the normalisation was, so that each layer is 1 + ε/2 too small: it is given a "
-    "network merged by torch; ε in root mean squares in both (norm_scale)"
+    "network merged by torch; ε in root mean squares in both (norm_scale), in float64, since what is "
+    "lost to rounding grows where branches of both signs meet"
 )
 SMALL = Stabilizer(epsilon=1e-6, norm_scale=True)
 SMOOTH = "smooth-grad(samples=7, spread=0.1, seed=3)"
@@ -26,7 +27,7 @@ SMOOTH = "smooth-grad(samples=7, spread=0.1, seed=3)"
 
 def one_hot(case: Case) -> torch.Tensor:
     """The case's class alone, as zennit's attribution of the output, `1 k`."""
-    return torch.eye(case.network(case.pixels).shape[1])[[case.target]]
+    return torch.eye(case.network(case.pixels).shape[1]).to(case.pixels)[[case.target]]
 
 
 def attributed(name: str, composite: str | None = None, **options: Any) -> Make:
@@ -72,48 +73,24 @@ def relevance(composite: str) -> Make:
 
 def propagated(ours: str, composite: str) -> Row:
     """A composite of ours beside zennit's of the same name."""
-    return Row(
-        ours=f"lrp(composite={ours})",
-        peer=PEER,
-        call=f"Gradient(composite={composite})",
-        theirs=relevance(composite),
-        why=MERGED,
-        networks=RESNETS,
-        photographs=FEW,
-    )
+    call = f"Gradient(composite={composite})"
+    return row(f"lrp(composite={ours})", call, relevance(composite), MERGED, networks=RESNETS, double=True)
 
 
 def under(ours: str, composite: str) -> Row:
     """A method that is a composite of rules in zennit."""
-    return Row(
-        ours=ours,
-        peer=PEER,
-        call=f"Gradient(composite={composite})",
-        theirs=attributed("Gradient", composite),
-        why=RELUS,
-        networks=RESNETS,
-    )
+    return row(ours, f"Gradient(composite={composite})", attributed("Gradient", composite), why=RELUS, networks=RESNETS)
 
 
 ROWS = [
-    Row(ours="gradient", peer=PEER, call="Gradient", theirs=attributed("Gradient")),
-    Row(
-        ours=SMOOTH,
-        peer=PEER,
-        call="SmoothGrad(n_iter=8)",
-        theirs=smooth,
-        make=smooth_and_clean,
-        why=CLEAN,
-        photographs=FEW,
-    ),
-    Row(
-        ours="integrated-gradients(steps=16, baseline=mean)",
-        peer=PEER,
-        call="IntegratedGradients(n_iter=16)",
-        theirs=attributed("IntegratedGradients", n_iter=16),
+    row("gradient", "Gradient", attributed("Gradient")),
+    row(SMOOTH, "SmoothGrad(n_iter=8)", smooth, make=smooth_and_clean, why=CLEAN),
+    row(
+        "integrated-gradients(steps=16, baseline=mean)",
+        "IntegratedGradients(n_iter=16)",
+        attributed("IntegratedGradients", n_iter=16),
         tolerance=None,
         why=RIGHT,
-        photographs=FEW,
     ),
     under("guided-backpropagation", "GuidedBackprop"),
     under("deconvnet", "DeconvNet"),
