@@ -187,6 +187,15 @@ def test_a_disturbed_row_is_called_so() -> None:
     assert "Their ratios are rough." not in page([record()])
 
 
+def test_what_is_missing_or_measured_otherwise_is_told() -> None:
+    from speed.page import page
+
+    text = page([record()])
+    assert "Not measured yet on ResNet-50: grad-cam, ten-cams," in text
+    assert "only point the way" not in text
+    assert "1 of 1 rows were measured with 1 thread and cpu time" in page([record(threads=1, clock="cpu")])
+
+
 def test_the_whole_process_against_the_import_of_torch() -> None:
     from speed.page import page
 
@@ -243,6 +252,8 @@ print(json.dumps({
 
 def test_the_table_names_what_the_issue_asks_for() -> None:
     """In a process of its own: a helper of these tests is called like a package that is measured."""
+    from speed.names import ASKED
+
     if any(find_spec(package) is None for package in ("lime", "pytorch_grad_cam", "captum", "zennit", "saliency")):
         pytest.skip("the packages that are measured are not installed")
     done = subprocess.run([sys.executable, "-c", TABLE], cwd=BENCHMARKS, capture_output=True, text=True, check=False)
@@ -251,6 +262,7 @@ def test_the_table_names_what_the_issue_asks_for() -> None:
     assert len(set(said["keys"])) == len(said["keys"])
     assert said["cams"] == ["grad-cam", "ten-cams", "score-cam"]
     assert said["shares"]
+    assert said["keys"] == list(ASKED), "the page tells which are missing"
     assert said["targets"]["occlusion"] == [6, 12]
     assert said["targets"]["score-cam"] == [2.5, 6]
     assert not said["heavy"], "Quantus takes long to import"

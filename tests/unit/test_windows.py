@@ -17,7 +17,7 @@ from sightline.attribution.perturbation.occlusion import Occlusion
 from sightline.images.regions import sliding_windows
 from sightline.passes.passes import Passes
 from sightline.passes.perturbations import Windows
-from sightline.passes.windows import engine, walk
+from sightline.passes.windows import engine, program, walk
 from sightline.passes.windows.program import Program
 from sightline.passes.windows.reach import Slide, Span
 from sightline.passes.windows.tracing import UntraceableError
@@ -174,12 +174,12 @@ def whole(network: nn.Module, x: torch.Tensor, windows: Windows) -> torch.Tensor
 
 def part(network: nn.Module, x: torch.Tensor, windows: Windows, at_once: int) -> torch.Tensor:
     """The same by tiles, in an order that mixes windows from everywhere: `n b k`."""
-    program = Program.of(network, torch.float64, x)
+    made = Program.of(network, torch.float64, x)
     boxes = windows.boxes.numpy()
     order = np.random.default_rng(1).permutation(len(boxes))
     found = []
     for one, fill in zip(x.split(1), windows.fill.split(1), strict=True):
-        tiles = Walk(program, one, fill, boxes)
+        tiles = Walk(made, one, fill, boxes)
         batches = [order[start : start + at_once] for start in range(0, len(order), at_once)]
         found.append(torch.cat([scores_of(tiles.scores(batch)) for batch in batches])[np.argsort(order)])
     return torch.stack(found, 1)
@@ -291,8 +291,20 @@ def test_passes_run_windows_in_part_in_float32(kind: str) -> None:
     with torch.no_grad():
         expected = whole(network, x, windows)
     assert passes._runner.questions.ran == ["torch, windows in part"]
-    assert passes.count.forward == 2 * len(windows) + 2 + 2 * 3
+    assert passes.count.forward == 2 * len(windows) + 2 + 3
     assert (found - expected).abs().max() <= 2e-6 * expected.abs().max()
+
+
+@pytest.mark.parametrize("precision", ["float32", "fast"])
+def test_large_linear_layers_with_packed_weights(precision: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "_LARGE", 1)
+    network, x = built("vgg").float(), picture(97, 61)
+    windows, passes = hidden(x, 12, 10), Passes(network, precision=precision)
+    found = passes.perturbed(x, windows)
+    with torch.no_grad():
+        expected = whole(network, x, windows)
+    assert passes._runner.questions.ran == ["torch, windows in part"]
+    assert (found - expected).abs().max() <= (2e-6 if precision == "float32" else 3e-2) * expected.abs().max()
 
 
 def test_the_network_is_left_as_it_was() -> None:

@@ -107,15 +107,18 @@ def _of_one(
     if share(walk, order, at_once) > MOST_LEFT:
         raise NoGainError
 
+    def count_and_ask(part: slice) -> Scores:
+        runner.counted(forward=len(order[part]))
+        return ask(order[part])
+
     def ask(rows: Integers) -> Scores:
         with _precision(runner):
             raw = scores_of(walk.scores(rows), len(rows))
-        runner.counted(forward=len(rows))
         return two_sided(finite(raw, "score"), runner.head)
 
     if trial and not _agrees(runner, picture, windows, ask):
         raise UntraceableError("a trial gave other scores than whole passes")
-    found = torch.cat(runner.batched(len(order), picture, lambda part: ask(order[part]), gradients=False))
+    found = torch.cat(runner.batched(len(order), picture, count_and_ask, gradients=False))
     return found[torch.from_numpy(np.argsort(order)).to(found.device)]
 
 

@@ -1,0 +1,1 @@
+"""Speed of Sightline beside other packages; see docs/speed.md."""

@@ -1,0 +1,168 @@
+"""Gradients at the pixels beside captum, zennit and PAIR saliency."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import captum.attr
+import numpy as np
+import torch
+from parity.captum_asks import attribute
+from parity.injected import noise_of, replaced
+from parity.saliency_rows import answers, mask, picture
+from saliency import core as saliency
+from zennit import attribution as zennit
+
+from speed.ours import ours
+from speed.races import Make, Maps, Peer, Race, everywhere
+from speed.subjects import Asked
+
+AT_ONCE = 16
+"""Pictures a batch: here throughput is flat from some 8 pictures on."""
+SMOOTH = "smooth-grad(samples=PARTS, seed=3)"
+ENOUGH = 0.01
+LADDER = (8, 16, 32, 64, 128, 256, 512)
+
+
+def captum_integrated(asked: Asked, parts: int) -> Maps:
+    """captum's IntegratedGradients by Gauss and Legendre, as by default, in batches."""
+    ask = attribute("IntegratedGradients", n_steps=parts, internal_batch_size=AT_ONCE)
+    return [ask(asked.case).detach()]
+
+
+def of_zennit(name: str, **options: Any) -> Make:
+    """zennit's attributors, which run one picture after another."""
+
+    def make(asked: Asked, parts: int) -> Maps:
+        chosen = torch.eye(1000)[[asked.targets[0]]]
+        with getattr(zennit, name)(model=asked.network, n_iter=parts, **options) as attributor:
+            return [attributor(asked.pixels.clone(), chosen)[1][0].detach()]
+
+    return make
+
+
+def pair_integrated(asked: Asked, parts: int) -> Maps:
+    """saliency's IntegratedGradients: arrays, in batches."""
+    return [mask("IntegratedGradients", asked.case, x_steps=parts, batch_size=AT_ONCE).float()]
+
+
+def captum_smooth(asked: Asked, parts: int) -> Maps:
+    """captum's NoiseTunnel over signed gradients in batches, with our noise."""
+    noise = iter(torch.split(noise_of(SMOOTH.replace("PARTS", str(parts)), asked.pixels), AT_ONCE))
+    tunnel = captum.attr.NoiseTunnel(captum.attr.Saliency(asked.network))
+    with replaced((torch, "normal", lambda *_given: next(noise))):
+        found = tunnel.attribute(
+            asked.pixels,
+            nt_type="smoothgrad",
+            nt_samples=parts,
+            nt_samples_batch_size=AT_ONCE,
+            target=asked.targets[0],
+            abs=False,
+        )
+    return [found[0].detach()]
+
+
+def pair_smooth(asked: Asked, parts: int) -> Maps:
+    """saliency's GetSmoothedMask, one copy after another, with our noise."""
+    noise = iter(noise_of(SMOOTH.replace("PARTS", str(parts)), asked.pixels))
+    with replaced((np.random, "normal", lambda *_given: picture(next(noise)[None]))):
+        found = saliency.GradientSaliency().GetSmoothedMask(
+            picture(asked.pixels), answers(asked.case), nsamples=parts, magnitude=False
+        )
+    return [torch.from_numpy(np.asarray(found)).permute(2, 0, 1).float()]
+
+
+class Enough:
+    """Integrated gradients with as few steps of a ladder as leave at most 1 % of the difference of scores missing.
+
+    The steps are sought before the clock runs: for each network by itself, since networks differ in memory layout only.
+    """
+
+    def __init__(self, make: Make) -> None:
+        self.make = make
+        self.steps: dict[str, int] = {}
+
+    def __call__(self, asked: Asked, _parts: int) -> Maps:
+        """The map.
+
+        Raises:
+            ValueError: too much is missing even with the most steps.
+        """
+        if asked.subject not in self.steps:
+            self.steps[asked.subject] = self._sought(asked)
+        return self.make(asked, self.steps[asked.subject])
+
+    def _sought(self, asked: Asked) -> int:
+        with torch.no_grad():
+            ends = asked.network(torch.cat([asked.pixels, asked.pixels * 0]))[:, asked.targets[0]]
+        whole = float(ends[0] - ends[1])
+        for steps in LADDER:
+            found = float(self.make(asked, steps)[0].double().sum())
+            if abs(found - whole) <= ENOUGH * abs(whole):
+                return steps
+        raise ValueError(f"more than 1 % of the difference of scores is missing after {LADDER[-1]} steps")
+
+
+def enough(make: Callable[[str], Make]) -> Callable[[str], Make]:
+    """Ours with as few steps as are enough."""
+    return lambda precision: Enough(make(precision))
+
+
+INTEGRATED = "integrated-gradients(steps=PARTS, baseline=mean)"
+RACES = [
+    Race(
+        key="integrated-gradients",
+        title="integrated gradients, 32 steps",
+        ours=ours(INTEGRATED),
+        peers=[
+            Peer(
+                name="captum",
+                call=f"IntegratedGradients(n_steps=32, internal_batch_size={AT_ONCE})",
+                make=captum_integrated,
+            ),
+            Peer(name="zennit", call="IntegratedGradients(n_iter=32)", make=of_zennit("IntegratedGradients")),
+            Peer(name="saliency", call=f"IntegratedGradients(x_steps=32, batch_size={AT_ONCE})", make=pair_integrated),
+        ],
+        parts=32,
+        quick=8,
+        forward=2,
+        both=32,
+        targets=everywhere(1.7, 3),
+    ),
+    Race(
+        key="completeness",
+        title="integrated gradients until 1 % is missing",
+        ours=enough(ours(INTEGRATED)),
+        peers=[
+            Peer(name="captum", call="IntegratedGradients, as many steps as needed", make=Enough(captum_integrated)),
+        ],
+        targets=everywhere(5, 5),
+        networks=("ResNet-50",),
+        note="the smallest of 8, 16, 32, … steps that is enough is sought before the clock runs, for everybody; "
+        "packages that place their points evenly need more of them and are left out",
+    ),
+    Race(
+        key="smooth-grad",
+        title="SmoothGrad, 32 samples",
+        ours=ours(SMOOTH),
+        peers=[
+            Peer(
+                name="captum",
+                call=f"NoiseTunnel(Saliency, nt_samples=32, nt_samples_batch_size={AT_ONCE})",
+                make=captum_smooth,
+            ),
+            Peer(
+                name="zennit",
+                call="SmoothGrad(noise_level=0.15, n_iter=32)",
+                make=of_zennit("SmoothGrad", noise_level=0.15),
+                compare=False,
+            ),
+            Peer(name="saliency", call="GetSmoothedMask(nsamples=32)", make=pair_smooth),
+        ],
+        parts=32,
+        quick=8,
+        both=32,
+        targets=everywhere(1.7, 3),
+    ),
+]
