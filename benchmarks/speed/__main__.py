@@ -13,9 +13,13 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # torch is imported only where something is measured
+    from speed.measure import How
 
 os.environ.setdefault("TQDM_DISABLE", "1")  # a package's progress bars show nothing here
 
@@ -53,13 +57,12 @@ def measure(asked: argparse.Namespace) -> None:
 
     from speed import store, subjects, whole
     from speed.limit import plain_passes
-    from speed.measure import How, set_threads
     from speed.measure import measure as measured
+    from speed.measure import set_threads
     from speed.names import NETWORKS
     from speed.table import in_order, races
 
     set_threads(asked.threads)
-    mode = "quick" if asked.quick else "full" if asked.full else "share"
     begun = time.monotonic()
 
     def say(line: str) -> None:
@@ -69,14 +72,7 @@ def measure(asked: argparse.Namespace) -> None:
         kept[record.key] = record
         store.write(asked.results, in_order(kept.values()))
 
-    how = How(
-        mode=mode,
-        threads=asked.threads,
-        clock=asked.clock,
-        repeats=min(asked.repeats, 2 if asked.quick else 99),
-        about=about(),
-        say=say,
-    )
+    how = _how(asked, say)
     networks = asked.networks.split(",") if asked.networks else ["ResNet-50"] if asked.quick else NETWORKS
     data, kept = Data(asked.data, asked.weights), store.read(asked.results)
     data.check()
@@ -93,6 +89,19 @@ def measure(asked: argparse.Namespace) -> None:
     if any(fnmatch(whole.KEY, pattern) for pattern in asked.only.split(",")):
         say(whole.TITLE)
         keep(whole.measure(how))
+
+
+def _how(asked: argparse.Namespace, say: Callable[[str], None]) -> How:
+    from speed.measure import How
+
+    return How(
+        mode="quick" if asked.quick else "full" if asked.full else "share",
+        threads=asked.threads,
+        clock=asked.clock,
+        repeats=min(asked.repeats, 2 if asked.quick else 99),
+        about=about(),
+        say=say,
+    )
 
 
 def about() -> dict[str, Any]:

@@ -88,7 +88,7 @@ def test_without_the_watch_memory_would_be_misread(monkeypatch: pytest.MonkeyPat
         expected = network(PIXELS)
     monkeypatch.setattr(
         layouts._Watching,
-        "__torch_dispatch__",
+        "__torch_function__",
         lambda _self, func, _types, args=(), kwargs=None: func(*args, **(kwargs or {})),
     )
     assert not torch.allclose(scores(network, PIXELS), expected, atol=1e-3)

@@ -18,13 +18,20 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch._ops import OpOverload, OpOverloadPacket
+from torch.overrides import TorchFunctionMode
 
 from sightline.errors import ModelError
 from sightline.types import Pixels, Scores
 
 _PICTURES, _VALUES = 4, 1 << 17
 """Below so many pictures, or values in all, at once, turning the weights round costs what the layout gains."""
+
+_OF_MEMORY = frozenset({
+    "as_strided", "as_strided_", "as_strided_copy", "as_strided_scatter", "as_strided.default", "data_ptr", "stride",
+    "storage", "untyped_storage", "_typed_storage", "storage_offset", "set_",
+})  # fmt: skip
+"""Calls whose answers depend on where values lie."""
 
 _KNOWN: WeakKeyDictionary[nn.Module, tuple[int, bool]] = WeakKeyDictionary()
 """Whether a network, as it was built then, may be given another layout; forgotten with the network."""
@@ -58,18 +65,22 @@ def _gains(network: nn.Module | None, pixels: Pixels) -> bool:
         return False
     if pixels.dtype == torch.float64:  # no convolution is made for it
         return False
-    return any(isinstance(module, nn.Conv2d) for module in network.modules())
+    modules = list(network.modules())
+    if any(isinstance(module, torch.jit.ScriptModule) for module in modules):  # nobody sees what compiled code calls
+        return False
+    return any(isinstance(module, nn.Conv2d) for module in modules)
 
 
-class _Watching(TorchDispatchMode):
-    """Sees every operation of a pass; whether one of them may depend on where values lie in memory."""
+class _Watching(TorchFunctionMode):
+    """Sees every call of torch in a pass; whether one of them may depend on where values lie in memory."""
 
     def __init__(self) -> None:
         super().__init__()
         self.reads_memory = False
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        outside = func.namespace not in ("aten", "prim", "prims")
-        if outside or func.overloadpacket in (torch.ops.aten.as_strided, torch.ops.aten.as_strided_scatter):
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        # Operators from outside of torch are called by their full names, `library.operator`.
+        outside = isinstance(func, OpOverload | OpOverloadPacket) and not str(func).startswith("aten.")
+        if outside or getattr(func, "__name__", "") in _OF_MEMORY:
             self.reads_memory = True
         return func(*args, **(kwargs or {}))

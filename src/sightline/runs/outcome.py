@@ -95,8 +95,9 @@ def _warnings(
     if saturates and target.probability > _SATURATED and np.ptp(values) < _BARELY_MOVED:
         found.append("the probability is so near to 1 that hiding parts may not move it: try score=logit")
     if about.passes.precision == "fast" and about.method.traits.needs is Needs.GRADIENTS:
+        what = "masks that are optimised" if about.method.traits.family == "mask" else "gradients at the pixels"
         found.append(
-            "made with precision=fast: gradients at the pixels keep their outline in bfloat16, but not their order, "
+            f"made with precision=fast: {what} keep their outline in bfloat16, but not their order, "
             "pixel by pixel: use float32 before relying on single pixels"
         )
     return tuple(dict.fromkeys(found))
