@@ -28,9 +28,8 @@ GROWS = (
     "ours takes gradients in float32, and from step to step a last digit can grow: it decides on which side of a ReLU "
     "a cell falls, and how far a line search goes"
 )
-SIGNS = (
-    f"{NOISE}; where activations have both signs the denominator of equation 19 comes near to zero, and rounding grows"
-)
+ZERO = "where activations have both signs the denominator of equation 19 comes near to zero, and rounding grows"
+SIGNS = f"{NOISE}; {ZERO}"
 QUOTIENTS = "in float64, with our ε in both: quotients of small differences"
 START = "from the same start in both"
 
@@ -40,6 +39,14 @@ def sought(ours: str, call: str, theirs: Make, why: str = FEWER, exact: tuple[st
     rest = tuple(name for name in EVERY if name not in exact)
     same = [row(ours, call, theirs, why, double=True, networks=exact)] if exact else []
     return [*same, row(ours, call, theirs, f"{why}; {GROWS}", double=True, networks=rest, dear=LARGE, tolerance=None)]
+
+
+def plus_plus(ours: str, call: str, theirs: Make, why: str = "") -> list[Row]:
+    """Grad-CAM++ in one of its forms, whose divisors pass 0 where activations have both signs."""
+    return [
+        row(ours, call, theirs, why, where="each", networks=RESNETS),
+        row(ours, call, theirs, f"{why}; {ZERO}" if why else ZERO, networks=TRANSFORMERS, tolerance=None),
+    ]
 
 
 ROWS = [
@@ -60,13 +67,12 @@ ROWS = [
     row("idgi(of=integrated-gradients(steps=8, baseline=mean))", "Yang 2023, algorithm 1", maps.idgi),
     row("blur-ig(steps=16, largest=20)", "Xu 2020, eq. 5, by middles", maps.blur_ig, KINKS, double=True),
     row("full-grad", "Srinivas 2019, authors' code", maps.full_grad, networks=RESNETS),
-    row("grad-cam-plus-plus(layer=LAYER)", "Chattopadhay 2018, eq. 19", cams.plus_plus, where="each"),
-    row(
+    *plus_plus("grad-cam-plus-plus(layer=LAYER)", "Chattopadhay 2018, eq. 19", cams.plus_plus),
+    *plus_plus(
         "grad-cam-plus-plus(layer=LAYER, form=author)",
         "Chattopadhay 2018, authors' code",
         cams.plus_plus_of_authors,
         "without the code's factor exp(s), one number a map",
-        where="each",
     ),
     row(SMOOTH, "Omeiza 2019", cams.smooth_plus_plus, NOISE, where="each", networks=RESNETS),
     row(SMOOTH, "Omeiza 2019", cams.smooth_plus_plus, SIGNS, networks=TRANSFORMERS, tolerance=None),

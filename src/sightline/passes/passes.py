@@ -24,7 +24,7 @@ from sightline.passes.looking import at_pixels, module_of, survey
 from sightline.passes.perturbations import Perturbation, Stretch, Windows
 from sightline.passes.relevance import RelevanceSession
 from sightline.passes.ruled import multipliers, ruled_gradient
-from sightline.passes.windows.engine import in_part, trial_passes
+from sightline.passes.windows.engine import in_part
 from sightline.types import ChannelMap, Pixels, Scores
 
 
@@ -62,10 +62,6 @@ class Passes(LayerSession, RelevanceSession, AttentionSession):
             return self._runner.scores(perturbation.make(given, rows)).unflatten(0, (-1, len(pixels)))
 
         return torch.cat(self._runner.asked(len(perturbation), given, ask, each=len(pixels)))
-
-    def trial_of(self, perturbation: Perturbation) -> int:
-        """How many passes `perturbed` takes at most beside those of the versions, to find its fastest way."""
-        return trial_passes(self._runner, perturbation) if isinstance(perturbation, Windows) else 0
 
     def gradients(self, pixels: Pixels, target: Target, rule: Rule | None = None) -> ChannelMap:
         """∂score/∂pixels: `b c h w` → `b c h w` float32. Costs b backward passes, and b forward if not shared.

@@ -215,6 +215,15 @@ class Runner:
         pixels = pixels.to(self.device)
         return pixels.clone() if pixels.is_inference() else pixels
 
+    @contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """Inside, passes are not counted: those that only find out how a question is answered best."""
+        before = self.count
+        try:
+            yield
+        finally:
+            self.count = before
+
     def counted(self, forward: int = 0, backward: int = 0) -> None:
         """Add to the count."""
         self.count = self.count + Count(forward, backward)

@@ -67,10 +67,7 @@ class Occlusion(Method):
         )
 
     def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
-        given = pixels.to(passes.device)
-        windows = self.windows(passes, given)
-        trial = passes.trial_of(windows)
-        return Foreseen(forward=len(windows) + trial, at_most=trial > 0)
+        return Foreseen(forward=len(self.windows(passes, pixels.to(passes.device))))
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         given = pixels.to(passes.device)

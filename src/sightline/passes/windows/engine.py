@@ -26,9 +26,6 @@ from sightline.passes.windows.tracing import UntraceableError
 from sightline.passes.windows.walk import Walk
 from sightline.types import Pixels, Scores
 
-TRIAL = 7
-"""Passes that `in_part` takes beside one a window, at most."""
-
 FEWEST = 32
 """For fewer windows the way there would cost more than it saves."""
 
@@ -39,13 +36,13 @@ MOST_LEFT = 0.75
 def in_part(runner: Runner, pixels: Pixels, windows: Windows) -> Scores | None:
     """Scores of pictures, `b c h w`, with each of n windows hidden: `n b k`; None where whole passes must be run.
 
-    Counts as n·b forward passes, though most are done in part; and as one for the clean walk of each picture and three
-    for the trial of the first. Where it may not be done, what ran says why.
+    Counts as the n·b forward passes that were asked for, though most are done in part; the clean walk of each picture
+    and the trial of the first are not counted. Where it may not be done, what ran says why.
     """
     network = runner.network
     if network is None or len(windows) < FEWEST or runner.questions.runtime != "auto":
         return None
-    with runner.working(), torch.no_grad():
+    with runner.working(), torch.no_grad(), runner.uncounted():
         try:
             found = _scores(runner, network, pixels, windows)
             words = "torch, windows in part"
@@ -53,18 +50,11 @@ def in_part(runner: Runner, pixels: Pixels, windows: Windows) -> Scores | None:
             found, words = None, f"windows as whole pictures, since {error}"
         except NoGainError:
             return None
+    if found is not None:
+        runner.counted(forward=len(windows) * len(pixels))
     if words not in runner.questions.ran:
         runner.questions.ran.append(words)
     return found
-
-
-def trial_passes(runner: Runner, windows: Windows) -> int:
-    """How many passes it takes at most to find out whether the windows of a picture can be run in part.
-
-    The clean walk, and the windows of the trial both ways.
-    """
-    tried = runner.network is not None and len(windows) >= FEWEST and runner.questions.runtime == "auto"
-    return TRIAL if tried else 0
 
 
 class NoGainError(Exception):
@@ -101,15 +91,10 @@ def _of_one(
             walk = Walk(program, given, fill, boxes)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:  # a whole pass will say what is wrong
         raise UntraceableError("its graph cannot be walked") from error
-    runner.counted(forward=1)
     at_once = runner.at_once(picture, gradients=False)
     order = ordered(walk, at_once)
     if share(walk, order, at_once) > MOST_LEFT:
         raise NoGainError
-
-    def count_and_ask(part: slice) -> Scores:
-        runner.counted(forward=len(order[part]))
-        return ask(order[part])
 
     def ask(rows: Integers) -> Scores:
         with _precision(runner):
@@ -118,7 +103,7 @@ def _of_one(
 
     if trial and not _agrees(runner, picture, windows, ask):
         raise UntraceableError("a trial gave other scores than whole passes")
-    found = torch.cat(runner.batched(len(order), picture, count_and_ask, gradients=False))
+    found = torch.cat(runner.batched(len(order), picture, lambda part: ask(order[part]), gradients=False))
     return found[torch.from_numpy(np.argsort(order)).to(found.device)]
 
 
