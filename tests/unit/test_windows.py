@@ -17,7 +17,7 @@ from sightline.attribution.perturbation.occlusion import Occlusion
 from sightline.images.regions import sliding_windows
 from sightline.passes.passes import Passes
 from sightline.passes.perturbations import Windows
-from sightline.passes.windows import engine, program, walk
+from sightline.passes.windows import convolution, engine, program, walk
 from sightline.passes.windows.program import Program
 from sightline.passes.windows.reach import Slide, Span
 from sightline.passes.windows.tracing import UntraceableError
@@ -412,3 +412,31 @@ def test_fast_precision_is_near() -> None:
         expected = whole(network, x, windows)
     assert passes._runner.questions.ran == ["torch, windows in part"]
     assert (found - expected).abs().max() <= 3e-2 * expected.abs().max()
+
+
+@pytest.mark.parametrize("gone", ["_linear_pointwise", "_reorder_linear_weight", "_convolution_pointwise"])
+def test_a_torch_without_its_packed_kernels_gives_the_same_scores(gone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Missing:
+        """The operators of another torch: one of them has gone."""
+
+        def __getattr__(self, name: str) -> Any:
+            if name == gone:
+                raise AttributeError(name)
+            return getattr(kernels, name)
+
+    kernels = torch.ops.mkldnn
+    network, x = built("vgg").float(), picture(61, 61)
+    windows = hidden(x, 9, 9)
+    expected = Passes(network, runtime="eager").perturbed(x, windows)
+    monkeypatch.setattr(program, "_LARGE", 1)
+    for test in (program.packs_linear, convolution.packs):
+        test.cache_clear()
+    monkeypatch.setattr(torch.ops, "mkldnn", Missing())
+    try:
+        passes = Passes(network)
+        found = passes.perturbed(x, windows)
+    finally:
+        for test in (program.packs_linear, convolution.packs):
+            test.cache_clear()
+    assert passes._runner.questions.ran == ["torch, windows in part"]
+    assert (found - expected).abs().max() <= 2e-6 * expected.abs().max()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -103,11 +104,29 @@ def _ready(node: fx.Node, rule: Rule, network: nn.Module, dtype: torch.dtype) ->
         return rule
     own: torch.Tensor = layer.weight.detach()
     weight, bias = own.to(dtype), None if layer.bias is None else layer.bias.detach().to(dtype)
-    if own.numel() >= _LARGE and own.device.type == "cpu" and packs(dtype):
-        linear = torch.ops.mkldnn._linear_pointwise
+    if own.numel() >= _LARGE and own.device.type == "cpu" and packs_linear(dtype):
         packed = torch.ops.mkldnn._reorder_linear_weight(weight, _AT_ONCE)
-        return Anything(lambda given: linear(given.to(dtype), packed, bias, "none", [], ""))
+        return Anything(lambda given: _linear(given.to(dtype), packed, bias))
     return rule if own.dtype == dtype else Anything(lambda given: F.linear(given.to(dtype), weight, bias))
+
+
+def _linear(given: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    return torch.ops.mkldnn._linear_pointwise(given, packed, bias, "none", [], "")
+
+
+@cache
+def packs_linear(dtype: torch.dtype) -> bool:
+    """Whether this torch has the kernels for packed linear layers, and they do what is expected here."""
+    if not packs(dtype):
+        return False
+    given, weight = torch.arange(-6.0, 6.0, dtype=dtype).view(3, 4), torch.eye(4, dtype=dtype)
+    try:
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight, _AT_ONCE)
+        return torch.equal(_linear(given, packed, None), given) and torch.equal(
+            _linear(given, packed, given[0]), given + given[0]
+        )
+    except (AttributeError, RuntimeError, TypeError):  # not in this torch, or with other arguments
+        return False
 
 
 def _last_uses(rules: dict[fx.Node, Rule], answer: Any) -> dict[fx.Node, list[fx.Node]]:

@@ -52,8 +52,8 @@ class Rule(ABC):
         return None
 
     def tile(self, node: fx.Node, at: Windowed, place: Place) -> Value:
-        """The answer for tiles at this place."""
-        raise NotImplementedError
+        """The answer for tiles at this place; asked only of rules that tell a reach."""
+        raise AssertionError(f"{type(self).__name__} tells no reach, so it has no tiles")
 
     def answer(self, node: fx.Node, at: Windowed) -> Value:
         """The answer where it is no tile."""
