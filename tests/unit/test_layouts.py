@@ -87,24 +87,11 @@ def test_without_the_watch_memory_would_be_misread(monkeypatch: pytest.MonkeyPat
     with torch.no_grad():
         expected = network(PIXELS)
     monkeypatch.setattr(
-        layouts._Watching,
+        layouts.WatchingMemory,
         "__torch_function__",
         lambda _self, func, _types, args=(), kwargs=None: func(*args, **(kwargs or {})),
     )
     assert not torch.allclose(scores(network, PIXELS), expected, atol=1e-3)
-
-
-def test_gradients_are_of_the_network_as_it_stands() -> None:
-    from sightline.models.targets import Target
-
-    network = Seen()
-    leaf = PIXELS.clone().requires_grad_()
-    (expected,) = torch.autograd.grad(network(leaf)[:, 1].sum(), leaf)
-    network.layouts.clear()
-    with Passes(network) as passes:
-        found = passes.gradients(PIXELS, Target(torch.ones(len(PIXELS), dtype=torch.long)))
-    assert torch.equal(found, expected)
-    assert not any(network.layouts)
 
 
 def test_few_or_small_pictures_and_double_precision_stay_as_they_are() -> None:

@@ -40,7 +40,7 @@ def gradient_at(
             begin = leaf.detach().to(runner.device).requires_grad_()
             batch = describe(begin).make(given, rows)
         weights = aim.weights[rows].to(gradient).repeat_interleave(pictures)
-        found, back = runner.gradient(batch, aim.target.tiled(len(batch) // pictures), aim.value, as_given=False)
+        found, back = runner.gradient(batch, aim.target.tiled(len(batch) // pictures), aim.value, layout="fastest")
         (here,) = torch.autograd.grad(batch, begin, (back * weights[:, None, None, None]).to(batch.dtype))
         gradient.add_(here)
         values.add_((found.float() * weights).unflatten(0, (-1, pictures)).sum(0))

@@ -7,7 +7,7 @@ Both show in a first pass, and such a network is given its batches as before.
 
 Forward questions are asked so, and the steps of an optimisation. Gradients at the pixels of a ReLU network move by some
 thousandths with any other order of summing, since what lies near zero falls on two sides of a ReLU: a map made of them
-is asked of the network as it stands, and so equals another package's.
+is asked for with the bits that the network gives as it stands (`same_bits.py`), and so equals another package's.
 """
 
 from __future__ import annotations
@@ -43,24 +43,30 @@ def ask_in_layout(network: nn.Module | None, pixels: Pixels, ask: Callable[[torc
     The first batch of a network is watched: where it does more than torch's own operations on values, or refuses the
     layout, it is asked again, with the pixels as they came.
     """
-    if not _gains(network, pixels):
+    if not gains(network, pixels):
         return ask(torch.preserve_format)
     assert network is not None
-    built = hash(tuple(type(module) for module in network.modules()))
+    now = built(network)
     known = _KNOWN.get(network)
-    if known is not None and known[0] == built:
+    if known is not None and known[0] == now:
         return ask(torch.channels_last if known[1] else torch.preserve_format)
-    watching = _Watching()
+    watching = WatchingMemory()
     try:
         with watching:
             scores = ask(torch.channels_last)
     except ModelError:
-        watching.reads_memory = True
-    _KNOWN[network] = built, not watching.reads_memory
-    return ask(torch.preserve_format) if watching.reads_memory else scores
+        watching.reads = True
+    _KNOWN[network] = now, not watching.reads
+    return ask(torch.preserve_format) if watching.reads else scores
 
 
-def _gains(network: nn.Module | None, pixels: Pixels) -> bool:
+def built(network: nn.Module) -> int:
+    """What modules a network has now, as a number."""
+    return hash(tuple(type(module) for module in network.modules()))
+
+
+def gains(network: nn.Module | None, pixels: Pixels) -> bool:
+    """Whether such pixels, `b c h w`, are many enough, and the network one of convolutions that can be watched."""
     if network is None or pixels.ndim != 4 or len(pixels) < _PICTURES or pixels.numel() < _VALUES:
         return False
     if pixels.dtype == torch.float64:  # no convolution is made for it
@@ -71,16 +77,16 @@ def _gains(network: nn.Module | None, pixels: Pixels) -> bool:
     return any(isinstance(module, nn.Conv2d) for module in modules)
 
 
-class _Watching(TorchFunctionMode):
+class WatchingMemory(TorchFunctionMode):
     """Sees every call of torch in a pass; whether one of them may depend on where values lie in memory."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.reads_memory = False
+        self.reads = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         # Operators from outside of torch are called by their full names, `library.operator`.
         outside = isinstance(func, OpOverload | OpOverloadPacket) and not str(func).startswith("aten.")
         if outside or getattr(func, "__name__", "") in _OF_MEMORY:
-            self.reads_memory = True
+            self.reads = True
         return func(*args, **(kwargs or {}))

@@ -17,7 +17,7 @@ from sightline.models.targets import Target
 from sightline.passes.clean import Clean, DeadLayerError, LayerView, choose, view_of
 from sightline.passes.memory import MEMORY
 from sightline.passes.plan import Graph
-from sightline.passes.runner import Runner, finite
+from sightline.passes.runner import Layout, Runner, finite
 from sightline.types import ChannelMap, Pixels
 
 _MOST_SUGGESTIONS = 5
@@ -48,7 +48,7 @@ def look(runner: Runner, pixels: Pixels, *, gradients: bool, layers: Sequence[st
         events = [] if known and not explore else taps.enter_context(watch(module_of(network)))
         wanted = [name for name in names if name is not None]
         captured = taps.enter_context(capture(module_of(network), wanted)) if wanted else {}
-        graph = runner.run(leaf, as_given=_as_given(runner, given, names, from_pixels=from_pixels))
+        graph = runner.run(leaf, layout=_layout(runner, given, names, from_pixels=from_pixels))
     if captured and not from_pixels:
         MEMORY.keep_smooth(module_of(network), given, names, smooth_behind(graph, ()))
     if network is not None and not known:
@@ -63,14 +63,15 @@ def look(runner: Runner, pixels: Pixels, *, gradients: bool, layers: Sequence[st
     )
 
 
-def _as_given(runner: Runner, given: Pixels, names: Sequence[str | None], *, from_pixels: bool) -> bool | None:
-    """Whether the pixels keep their layout in memory; None leaves it to the runner.
+def _layout(runner: Runner, given: Pixels, names: Sequence[str | None], *, from_pixels: bool) -> Layout | None:
+    """How the pixels lie in memory; None leaves it to the runner.
 
     In another layout activations differ by rounding alone. So do gradients at a layer, unless a kink is behind it.
     """
     if not names:
         return None
-    return from_pixels or not MEMORY.smooth(module_of(runner.network), given, names)
+    moves = from_pixels or not MEMORY.smooth(module_of(runner.network), given, names)
+    return "as given" if moves else "fastest"
 
 
 def view(runner: Runner, clean: Clean, name: str | None, target: Target | None) -> LayerView:

@@ -20,13 +20,22 @@ from sightline.passes.layouts import ask_in_layout
 from sightline.passes.memory import MEMORY
 from sightline.passes.plan import Graph, batch_size
 from sightline.passes.runtimes.question import Questions, Runtime
+from sightline.passes.same_bits import ask_with_same_bits
+from sightline.passes.turned import PlainNorms
 from sightline.types import ChannelMap, Count, Pixels, Progress, Scores
 
 Precision = Literal["float32", "fast"]
+Layout = Literal["as given", "same bits", "fastest"]
+"""Of a batch in memory: `fastest` moves gradients by what falls on two sides of a ReLU; `same bits` does not."""
 T = TypeVar("T")
 Value: TypeAlias = Callable[[Scores, Target], torch.Tensor]
 """What is made of scores and their target, one number a picture."""
 
+_ASK: dict[Layout, Callable[..., Scores]] = {
+    "as given": lambda _, __, ask: ask(torch.preserve_format),
+    "same bits": ask_with_same_bits,
+    "fastest": ask_in_layout,
+}
 _FIRST_BATCH = 8  # pictures at once while nothing is known of what one costs
 
 
@@ -86,15 +95,15 @@ class Runner:
         return self.classifier.network
 
     def run(
-        self, pixels: Pixels, rows: int | None = None, *, as_given: bool | None = None, question: bool = False
+        self, pixels: Pixels, rows: int | None = None, *, layout: Layout | None = None, question: bool = False
     ) -> Scores:
         """One call: `b c h w` → `b k` float32, one column a class; with a graph where the caller enabled gradients.
 
         Args:
             pixels: given to the network.
             rows: how many rows of scores there are, where the batch becomes wider on its way. Each counts as a pass.
-            as_given: whether the layout in memory stays as it is (`sightline.passes.layouts`); by default where there
-                is a graph.
+            layout: of the batch in memory (`layouts.py`, `same_bits.py`); by default as given where there is a graph,
+                else the fastest.
             question: whether a program may answer (`sightline.passes.runtimes.question`).
 
         Raises:
@@ -102,14 +111,14 @@ class Runner:
             NonFiniteError: a score is NaN or infinite.
         """
         dtype = self._dtype()
-        stays = torch.is_grad_enabled() if as_given is None else as_given
+        layout = layout or ("as given" if torch.is_grad_enabled() else "fastest")
 
         def plain(some: Pixels) -> Scores:
-            def ask(layout: torch.memory_format) -> Scores:
+            def ask(places: torch.memory_format) -> Scores:
                 # The network gets its own copy: one that works in place must not write into our pixels.
-                return self._ask(some.to(dtype, copy=True, memory_format=layout), rows)
+                return self._ask(some.to(dtype, copy=True, memory_format=places), rows)
 
-            return ask(torch.preserve_format) if stays else ask_in_layout(self.network, some, ask)
+            return _ASK[layout](self.network, some, ask)
 
         with self._autocast():
             fast, asks = self.precision == "fast", self.questions.scores
@@ -132,11 +141,11 @@ class Runner:
             return self.run(given.detach().requires_grad_() if tell else given, question=not tell).detach()
 
     def gradient(
-        self, batch: Pixels, target: Target, value: Value | None = None, *, as_given: bool = True
+        self, batch: Pixels, target: Target, value: Value | None = None, *, layout: Layout = "same bits"
     ) -> tuple[torch.Tensor, ChannelMap]:
         """The score, `b`, and ∂score/∂pixels of a batch, `b c h w` float32; or another `value` of the scores.
 
-        With `as_given=False` in the layout that is fastest: right up to what falls on two sides of a ReLU.
+        With `precision=fast` always in the fastest layout: its rounding moves more than that.
 
         Raises:
             NotSupportedError: autograd does not reach the pixels.
@@ -148,7 +157,9 @@ class Runner:
             return torch.cat([score for score, _ in each]), torch.cat([gradient for _, gradient in each])
         with self.working(), torch.enable_grad():
             leaf = self.given(batch).detach().requires_grad_()
-            scores = self.run(leaf, as_given=as_given)
+            layout = "fastest" if self.precision == "fast" else layout
+            with PlainNorms() if layout == "fastest" else nullcontext():
+                scores = self.run(leaf, layout=layout)
             score = target.score(scores) if value is None else value(scores, target)
             gradient = torch.autograd.grad(score.sum(), leaf, allow_unused=True)[0] if score.requires_grad else None
             self.counted(backward=len(batch))
