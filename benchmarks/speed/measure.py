@@ -45,25 +45,27 @@ class How:
 def measure(race: Race, asked: Asked, plain: Plain, how: How) -> Record:
     """Run a race."""
     parts = race.parts_run(how.mode)
-    given = asked.first(race.pictures)
-    given = race.ready(given, parts) if race.ready else given
+    given, whole = _given(race, asked, parts), _given(race, asked, race.own_parts(how.mode))
     peers = [peer for peer in race.peers if asked.subject in peer.networks]
     layouts = {"given": given}
     if asked.subject != "ViT-Tiny":
         layouts["channels last"] = given.channels_last()
-    contestants = {(name, "given"): _contestant(name, race.ours(name), given, parts, race.warm) for name in OURS}
-    for layout, own in layouts.items():
+    own = race.own_parts(how.mode)
+    contestants = {(name, "given"): _contestant(name, race.ours(name), whole, own, race.warm) for name in OURS}
+    for layout, laid in layouts.items():
         for peer in peers:
-            contestants[peer.name, layout] = _contestant(f"{peer.name}, {layout}", peer.make, own, parts, race.warm)
+            contestants[peer.name, layout] = _contestant(f"{peer.name}, {layout}", peer.make, laid, parts, race.warm)
     before = os.getloadavg()[0]
     run_race(list(contestants.values()), min(race.repeats, how.repeats), how.clock, how.say)
+    if own != parts:
+        _make_comparable(race, contestants, given, parts)
     return Record(
         race=race.key,
         network=asked.subject,
         parts=parts,
         of=race.parts,
         title=race.title,
-        note=race.note,
+        note=race.note if own == parts else f"{race.note}; ours is run whole and not scaled",
         targets=list(race.targets.get(asked.subject, ())),
         within=race.within,
         threads=how.threads,
@@ -73,8 +75,20 @@ def measure(race: Race, asked: Asked, plain: Plain, how: How) -> Record:
         about=how.about,
         limit={precision: _rounded(limit(race, plain, precision)) for precision in OURS},
         plain={key: {way: _digits(time) for way, time in ways.items()} for key, ways in plain.items()},
-        entries=_entries(race, peers, contestants, parts),
+        entries=_entries(race, peers, contestants, parts, own),
     )
+
+
+def _given(race: Race, asked: Asked, parts: int) -> Asked:
+    given = asked.first(race.pictures)
+    return race.ready(given, parts) if race.ready else given
+
+
+def _make_comparable(race: Race, contestants: dict[tuple[str, str], Contestant], given: Asked, parts: int) -> None:
+    """Put in the place of our maps those of as many parts as the others ran."""
+    for name in OURS:
+        if not contestants[name, "given"].failed:
+            contestants[name, "given"].maps = race.ours(name)(given, parts)
 
 
 def _contestant(name: str, make: Make, asked: Asked, parts: int, warm: int | None) -> Contestant:
@@ -88,15 +102,18 @@ def _contestant(name: str, make: Make, asked: Asked, parts: int, warm: int | Non
     return Contestant(name, lambda: make(asked, parts), first)
 
 
-def _entries(race: Race, peers: list[Peer], contestants: dict[tuple[str, str], Contestant], parts: int) -> list[Entry]:
-    scale, exact, found = race.parts / parts, contestants["float32", "given"].maps, []
+def _entries(
+    race: Race, peers: list[Peer], contestants: dict[tuple[str, str], Contestant], parts: int, own: int
+) -> list[Entry]:
+    exact, found = contestants["float32", "given"].maps, []
     known = {peer.name: peer for peer in peers}
     for (name, layout), one in contestants.items():
         peer = known.get(name)
         entry = Entry(name=name, call=peer.call if peer else OURS[name], layout=layout, failed=one.failed)
         if not one.failed:
             times = (
-                scale
+                race.parts
+                / (parts if peer else own)
                 * (race.pictures / peer.pictures if peer and peer.pictures else 1)
                 * (1 + (peer is not None and peer.half))
             )

@@ -57,6 +57,8 @@ class Race:
         parts: how many masks, steps or windows are asked for.
         share: how many of them are run, and the time scaled; all where none is given.
         quick: how many of them are run in a quick run.
+        whole: whether ours runs all parts where the others run a share: what is prepared once, such as a program, must
+            not be scaled with what is done for each part.
         pictures: how many pictures are explained.
         forward: forward passes that the work needs, for all its parts and pictures.
         both: forward and backward passes down to the pixels that it needs, besides.
@@ -77,6 +79,7 @@ class Race:
     parts: int = 1
     share: int | None = None
     quick: int | None = None
+    whole: bool = False
     pictures: int = 1
     forward: int = 0
     both: int = 0
@@ -93,6 +96,10 @@ class Race:
         """How many parts are run: in a `quick`, an ordinary (`share`) or a `full` run."""
         chosen = {"quick": self.quick or self.share, "share": self.share, "full": None}[mode]
         return chosen or self.parts
+
+    def own_parts(self, mode: str) -> int:
+        """How many of them ours runs."""
+        return self.parts if self.whole and mode == "share" else self.parts_run(mode)
 
 
 def everywhere(exact: float, fast: float) -> dict[str, tuple[float, float]]:
