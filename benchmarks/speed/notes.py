@@ -24,8 +24,8 @@ def protocol(records: Sequence[Record]) -> list[str]:
         "Time is wall time, or, where *cpu time* is said, the processor time of the process with one thread: other "
         "programs that run at the same time lengthen it less.",
         "Long work is run by a share of its passes, for everybody the same unless the row says that ours is run whole, "
-        "and the time is scaled: how many were run of how many is in the row. What is done once in a call (preparing, laying out the regions) is scaled "
-        "with it, which is to the disadvantage of whoever does more of it.",
+        "and the time is scaled: how many were run of how many is in the row. What is done once in a call (preparing, "
+        "laying out the regions) is scaled with it, which is to the disadvantage of whoever does more of it.",
         "Work on 8 pictures for which a package has only a procedure for one is run on one and counted eight times.",
         "The limit is the number of passes that the work needs by its definition, times the fastest plain pass of the "
         "same run at the same precision: torch as given, with channels last (batch normalisation folded), and OpenVINO "
