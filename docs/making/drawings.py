@@ -40,10 +40,11 @@ def draw_all(folder: Path) -> Iterator[Path]:
         elif VIT_WEIGHTS.is_file():
             yield _write(folder / f"{method}.webp", _by_attention(method))
     for name, cls in METRICS.items():
-        if cls.traits.needs_mask:
-            yield _write(folder / f"{name}.webp", _judged_by_mask(name, scene, honest))
+        judged = _judged(name, scene, honest)
+        if cls.traits.needs_mask or any(one.curve is None for one in judged):
+            yield _write(folder / f"{name}.webp", _maps_with_values(cls, scene, judged, honest))
         else:
-            yield _write(folder / f"{name}.svg", _judged_by_curve(name, scene, honest))
+            yield _write(folder / f"{name}.svg", _curves(cls, judged))
     yield _write(folder / "fills.webp", _filled(scene, honest))
 
 
@@ -73,33 +74,40 @@ def _why_dog(model: sightline.Classifier, scene: Scene, method: str) -> sightlin
     return found
 
 
-def _judged_by_curve(metric: str, scene: Scene, model: sightline.Classifier) -> bytes:
-    curves = []
-    for method in BESIDE:
-        judged = sightline.evaluate(model, _why_dog(model, scene, method), metric)
-        assert isinstance(judged, sightline.Judgement)
-        assert judged.curve is not None
-        curves.append(Curve(method, judged.curve.x, judged.curve.y, judged.value))
-    share = "probability of dog" if METRICS[metric].traits.range == "0 to 1" else "difference of the orders, halved"
-    svg = curve_svg(curves, x_label=f"share of the picture changed by {metric}", y_label=share)
+def _judged(metric: str, scene: Scene, model: sightline.Classifier) -> list[sightline.Judgement]:
+    """What the metric says of the map of each method."""
+    mask = scene.masks["object"] if METRICS[metric].traits.needs_mask else None
+    found = [sightline.evaluate(model, _why_dog(model, scene, method), metric, mask=mask) for method in BESIDE]
+    return [one for one in found if isinstance(one, sightline.Judgement)]
+
+
+def _curves(metric: type[sightline.Metric], judged: list[sightline.Judgement]) -> bytes:
+    curves = [
+        Curve(method, *one.curve, one.value)
+        for method, one in zip(BESIDE, judged, strict=True)
+        if one.curve is not None
+    ]
+    along, upwards = metric.traits.axes
+    svg = curve_svg(curves, x_label=along, y_label=upwards)
     # On a page of its own a drawing needs its paper: the text would else be black on a dark page.
     return svg.replace("<svg ", '<svg style="background:#fff;color:#222" ', 1).encode()
 
 
-def _judged_by_mask(metric: str, scene: Scene, model: sightline.Classifier) -> bytes:
-    """Three maps with the object outlined, the maximum marked, and the value above."""
-    mask, maps, places = scene.masks["object"], [], []
-    for method in BESIDE:
+def _maps_with_values(
+    metric: type[sightline.Metric], scene: Scene, judged: list[sightline.Judgement], model: sightline.Classifier
+) -> bytes:
+    """Three maps with the value above; where it counts, the object outlined and the maximum marked."""
+    maps, places = [], []
+    for method, one in zip(BESIDE, judged, strict=True):
         found = _why_dog(model, scene, method)
-        judged = sightline.evaluate(model, found, metric, mask=mask)
-        assert isinstance(judged, sightline.Judgement)
-        maps.append((f"{found.method.name}: {judged.value:.2g}", found.picture_map))
+        maps.append((f"{found.method.name}: {one.value:.2g}", found.picture_map))
         places.append(np.unravel_index(found.picture_map.argmax(), found.picture_map.shape))
     figure = method_grid([(scene.image, maps)], style=Style(share="map"))
     for axis, (row, column) in zip(figure.axes[1 : 1 + len(maps)], places, strict=True):
-        axis.contour(mask, levels=[0.5], colors="white", linewidths=1.2)
-        axis.plot(column, row, "+", color="black", markersize=11, markeredgewidth=3)
-        axis.plot(column, row, "+", color="white", markersize=9, markeredgewidth=1.2)
+        if metric.traits.needs_mask:
+            axis.contour(scene.masks["object"], levels=[0.5], colors="white", linewidths=1.2)
+            axis.plot(column, row, "+", color="black", markersize=11, markeredgewidth=3)
+            axis.plot(column, row, "+", color="white", markersize=9, markeredgewidth=1.2)
     return _webp(figure_bytes(figure, "png", DOTS))
 
 

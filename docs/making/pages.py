@@ -10,16 +10,18 @@ import inspect
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import sightline
 from sightline.attribution.base import Method
 from sightline.attribution.table import METHODS
-from sightline.evaluation.base import Metric
+from sightline.evaluation.base import Metric, MetricTraits
 from sightline.evaluation.table import METRICS
 from sightline.images import fills
 from sightline.spec import Field, Named, fields_of
 from sightline.spec_text import write
 
+PICTURES = Path(__file__).resolve().parents[1] / "pictures"
 NOTE = "<!-- Made from the code by docs/make.py: change the docstring, not this page. -->"
 
 
@@ -60,17 +62,23 @@ def metric_page(cls: type[Metric]) -> str:
         "family": traits.family,
         "better": traits.better,
         "values": traits.range,
-        "needs": "a mask of the object" if traits.needs_mask else "nothing but the map",
+        "needs": _needs_of(traits),
         "passes for a map": traits.cost + (" (F forward)" if traits.asks else ""),
         "paper": traits.paper,
     }
-    suffix = "webp" if traits.needs_mask else "svg"
+    suffix = "svg" if (PICTURES / f"{cls.name}.svg").is_file() else "webp"
     where = "the object is outlined" if traits.needs_mask else "three methods are compared"
     drawing = (
         f"![{cls.name}](../pictures/{cls.name}.{suffix})",
         f"`{cls()}` on the built-in picture `demo:dog-with-bell` and the built-in network; {where}.",
     )
     return _page(cls, {"by name": _names(cls), "in Python": _home(cls), **facts}, drawing)
+
+
+def _needs_of(traits: MetricTraits) -> str:
+    if traits.needs_method:
+        return "the method behind the map, which is asked again: an `Attribution`"
+    return "a mask of the object" if traits.needs_mask else "nothing but the map"
 
 
 def method_index() -> str:

@@ -21,7 +21,8 @@ SIZE = (6, 5)
 VALUES = st.integers(-1000, 1000).map(lambda number: np.float32(number / 8))
 MAPS = arrays(np.float32, SIZE, elements=VALUES)
 MASKS = arrays(bool, SIZE)
-ALL = [METRICS.make(name) for name in METRICS]
+# the others have laws in files of their own: test_faithfulness_laws.py, test_localisation_laws.py …
+ALL = [METRICS.make(name) for name in ("deletion", "insertion", "road", "pointing-game", "relevance-mass")]
 RANGES = {"road": (-0.5, 0.5)}
 AREAS = [METRICS.make("deletion(steps=7)"), METRICS.make("insertion(steps=7)")]
 
@@ -106,7 +107,7 @@ def test_a_larger_object_never_lowers_a_value(map: np.ndarray, mask: np.ndarray,
         assert ask(METRICS.make(name), map, mask | more) >= ask(METRICS.make(name), map, mask) - 1e-12
 
 
-@pytest.mark.parametrize("name", list(METRICS))
+@pytest.mark.parametrize("name", [metric.name for metric in ALL])
 def test_a_law_can_fail(name: str) -> None:
     """A map and its negative are told apart by every metric, so that the laws above are not true of anything at all."""
     map = np.arange(30, dtype=np.float32).reshape(SIZE) - 14.5

@@ -183,6 +183,11 @@ class Method(Named):
             NotSupportedError: with the reason and the way out.
         """
         classifier, needs = passes.classifier, self.traits.needs
+        if needs is not Needs.SCORES and not classifier.gradients and classifier.forward_only:
+            raise NotSupportedError(
+                f"{self.name} needs {needs.value}, but {classifier.name!r} is forward-only: "
+                f"{classifier.forward_only}; use a perturbation method such as occlusion"
+            )
         if needs is not Needs.SCORES and not classifier.gradients:
             raise NotSupportedError(
                 f"{self.name} needs {needs.value}, but {classifier.name!r} is forward-only (a function from pixels to "

@@ -19,6 +19,8 @@ from PIL import Image
 from sightline.attribution.base import Method
 from sightline.images.frame import Frame
 from sightline.images.load import Picture
+from sightline.images.shapes import Point, Region, points, regions
+from sightline.images.thresholds import THRESHOLDS, Threshold
 from sightline.pictures.bars import with_colour_bar
 from sightline.pictures.overlay import UNSEEN, overlay
 from sightline.pictures.sheets import png
@@ -121,6 +123,18 @@ class Attribution:
     def seen(self) -> NDArray[np.bool_]:
         """Where the network looked, `H W`."""
         return self.frame.seen()
+
+    def mask(self, threshold: str | Threshold = "otsu") -> NDArray[np.bool_]:
+        """What the map shows as booleans `H W` of the picture: where it is positive and not below the threshold."""
+        return THRESHOLDS.make(threshold).mask(self.picture_map, self.seen)
+
+    def boxes(self, threshold: str | Threshold = "otsu", most: int = 10) -> list[Region]:
+        """Boxes of the picture around the parts of `mask` that hang together, those with most of the map first."""
+        return regions(self.mask(threshold), np.where(self.seen, self.picture_map, 0), most)
+
+    def points(self, most: int = 1, apart: float | None = None) -> list[Point]:
+        """Where the map is highest, in the picture; `apart` pixels from each other (a tenth of the longer side)."""
+        return points(np.where(self.seen, self.picture_map, 0), most, apart)
 
     @property
     def completeness_error(self) -> float | None:

@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar, Literal, NamedTuple, final
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.attribution.base import Method
 from sightline.errors import NonFiniteError, UsageError
 from sightline.images.frame import Frame
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
+from sightline.passes.runner import Precision
 from sightline.spec import Named
 from sightline.types import Pixels
+
+T = TypeVar("T")
 
 FLAT = "the map is flat: the same value everywhere, so its order and its maximum are those of the rule for ties"
 CROPPED = 0.01  # an object that is cut off by less than this is not worth a warning
@@ -47,6 +51,8 @@ class MetricTraits:
         range: the values it can take, in words.
         cost: passes for one map, in words (F forward).
         paper: authors, title, venue, year.
+        needs_method: whether it explains again, and so must know the method behind the map.
+        axes: what a curve tells, along and upwards.
     """
 
     family: str
@@ -56,6 +62,8 @@ class MetricTraits:
     range: str
     cost: str
     paper: str
+    needs_method: bool = False
+    axes: tuple[str, str] = ("share of the picture changed", "probability")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -69,6 +77,10 @@ class Question:
         target: what the map explains, of length 1.
         frame: where the network's input lies in the picture.
         mask: `H W` booleans of the picture, True on the object, if it is known.
+        boxes: (left, top, right, bottom) each, where the object was told by boxes.
+        method: what made the map, with the layer that it looked at; None for a map of another tool.
+        precision: of the passes that made the map; None for a map of another tool.
+        kept: what one metric found and another needs, too (`once`).
     """
 
     pixels: Pixels
@@ -77,17 +89,33 @@ class Question:
     target: Target
     frame: Frame
     mask: NDArray[np.bool_] | None = None
+    boxes: Sequence[Sequence[float]] = ()
+    method: Method | None = None
+    precision: Precision | None = None
+    kept: dict[object, tuple[Passes, Any]] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def seen(self) -> NDArray[np.bool_]:
         """Where the network looked, `H W`."""
         return self.frame.seen()
 
+    def once(self, passes: Passes, what: object, make: Callable[[], T]) -> T:
+        """What `make` gives, made by the first metric that asks these passes for it; it costs the others nothing."""
+        if what not in self.kept or self.kept[what][0] is not passes:
+            self.kept[what] = passes, make()
+        return cast(T, self.kept[what][1])
+
     @property
     def object(self) -> NDArray[np.bool_]:
         """The mask, in a metric that needs one (its presence is checked before)."""
         assert self.mask is not None
         return self.mask
+
+    @property
+    def behind(self) -> Method:
+        """The method, in a metric that needs it (its presence is checked before)."""
+        assert self.method is not None
+        return self.method
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -128,11 +156,16 @@ class Metric(Named):
 
         Raises:
             UsageError: no mask where one is needed, an empty one, or one of another size than the picture; a map of
-                another size than the network's input.
+                another size than the network's input; a map of another tool where it must be made again.
             NonFiniteError: the map, or what came out, holds NaN or infinity.
         """
         _check_map(question)
         warnings = _mask_warnings(self, question) if self.traits.needs_mask else []
+        if self.traits.needs_method and question.method is None:
+            raise UsageError(
+                f"{self.name} explains again, and only Sightline's own methods can be asked to: give the Attribution "
+                "that `explain` made, or judge the map of another tool by metrics that need no method, such as deletion"
+            )
         with passes:
             found = self.measure(passes, question)
         numbers = [found.value, *found.details.values(), *(found.curve.y if found.curve else ())]
@@ -175,7 +208,8 @@ def _mask_warnings(metric: Metric, question: Question) -> list[str]:
     if mask is None:
         raise UsageError(
             f"{metric.name} needs to know where the object is: give mask= as booleans {size[0]} × {size[1]} of the "
-            "picture (True on the object), a box (left, top, right, bottom), or a picture that is white on the object"
+            "picture (True on the object), a box (left, top, right, bottom), a polygon of corners (x, y), or a picture "
+            "that is white on the object"
         )
     if mask.shape != size or mask.dtype != bool:
         came = " × ".join(map(str, mask.shape))

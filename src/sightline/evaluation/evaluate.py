@@ -15,7 +15,7 @@ import torch
 from sightline.attribution.result import Attribution
 from sightline.errors import UsageError
 from sightline.evaluation.base import Metric, Question
-from sightline.evaluation.masks import as_mask, masks_for
+from sightline.evaluation.masks import as_boxes, as_mask, masks_for
 from sightline.evaluation.result import Judgement
 from sightline.evaluation.subject import About, Subject, of_array, of_attribution
 from sightline.evaluation.table import METRICS
@@ -51,7 +51,8 @@ def evaluate(  # noqa: PLR0913 (all but the first three are keywords, as on the 
             `h w` of the size of the network's input or of the picture, with `picture` and `target`; or a list of them.
         metrics: a name with fields (`"deletion(steps=28)"`), a value, or a list of them.
         mask: where the object is, in the upright picture, for metrics that need it: booleans `H W`, a box (left, top,
-            right, bottom), a picture that is white on the object; a list gives each map its own.
+            right, bottom), a polygon of corners (x, y), several (`evaluation.masks.Boxes`, `Polygons`), a picture that
+            is white on the object; a list gives each map its own.
         picture: for maps of another tool only: the picture, or prepared input; a list gives each map its own.
         target: for maps of another tool only: what the map explains, as `explain` takes it; a list gives each its own.
         precision: `float32`, or `fast` (bfloat16 passes).
@@ -127,6 +128,9 @@ def judge_all(passes: Passes, subject: Subject, metrics: Sequence[Metric], mask:
             target=about.target,
             frame=subject.frame,
             mask=object_mask,
+            boxes=as_boxes(mask),
+            method=subject.method,
+            precision=None if subject.method is None else subject.precision,
         )
         return [_judgement(passes, metric, question, (subject, about, clean)) for metric in metrics]
 

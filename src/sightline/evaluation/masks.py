@@ -1,7 +1,9 @@
-"""Where the object is: a mask given as booleans, a box, or a black and white picture, in the frame of the picture."""
+"""Where the object is: booleans, boxes, polygons, or a black and white picture, in the frame of the picture."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -16,6 +18,29 @@ from sightline.images.load import Picture, load
 
 _BLACK = (0, 0, 0)
 _WHITE_FROM = 128
+_BOX = "(left, top, right, bottom)"
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Several objects of one picture, or parts of one, by boxes.
+
+    Attributes:
+        boxes: (left, top, right, bottom) each, in pixels of the upright picture, right and bottom excluded.
+    """
+
+    boxes: Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Polygons:
+    """Several objects of one picture, or parts of one, by their outlines.
+
+    Attributes:
+        polygons: corners (x, y) each, in pixels of the upright picture; the middle of the first pixel is (0.5, 0.5).
+    """
+
+    polygons: Sequence[Sequence[tuple[float, float]]]
 
 
 def masks_for(mask: Any, count: int) -> list[Any]:
@@ -24,7 +49,7 @@ def masks_for(mask: Any, count: int) -> list[Any]:
     Raises:
         UsageError: a list of another length.
     """
-    if not isinstance(mask, list | tuple) or _is_box(mask):
+    if not isinstance(mask, list | tuple) or _is_box(mask) or _is_polygon(mask):
         return [mask] * count
     if len(mask) != count:
         raise UsageError(f"{len(mask)} masks for {count} maps: give one for all, or one a map")
@@ -36,8 +61,9 @@ def as_mask(given: Any, size: tuple[int, int]) -> NDArray[np.bool_] | None:
 
     Args:
         given: booleans `H W` (or numbers of which 0 is the background and one other is the object); a box (left, top,
-            right, bottom) in pixels of the picture, right and bottom excluded; a path, the bytes, or a Pillow image of
-            a picture that is white (at least half bright) on the object; or None.
+            right, bottom) in pixels of the picture, right and bottom excluded; a polygon, at least three corners
+            (x, y); `Boxes` or `Polygons`; a path, the bytes, or a Pillow image of a picture that is white (at least
+            half bright) on the object; or None.
         size: (height, width) of the picture.
 
     Raises:
@@ -46,8 +72,11 @@ def as_mask(given: Any, size: tuple[int, int]) -> NDArray[np.bool_] | None:
     """
     if given is None:
         return None
-    if _is_box(given):
-        return _from_box([float(number) for number in given], size)
+    if isinstance(given, Boxes) or _is_box(given):
+        return np.logical_or.reduce([_from_box(box, size) for box in as_boxes(given)])
+    if isinstance(given, Polygons) or _is_polygon(given):
+        outlines = given.polygons if isinstance(given, Polygons) else [given]
+        return np.logical_or.reduce([_from_polygon(outline, size) for outline in outlines])
     if is_tensor(given):
         given = given.detach().cpu().numpy()
     if isinstance(given, str | Path | bytes | Image.Image | Picture):
@@ -56,7 +85,8 @@ def as_mask(given: Any, size: tuple[int, int]) -> NDArray[np.bool_] | None:
         mask = _from_array(given)
     else:
         raise UsageError(
-            f"a mask is a boolean array, a box (left, top, right, bottom), or a picture, got {type(given).__name__}"
+            f"a mask is a boolean array, a box {_BOX}, a polygon of corners (x, y), Boxes, Polygons, or a picture, got "
+            f"{type(given).__name__}"
         )
     if mask.shape != size:
         came = " × ".join(map(str, mask.shape))
@@ -65,6 +95,30 @@ def as_mask(given: Any, size: tuple[int, int]) -> NDArray[np.bool_] | None:
             "the upright picture"
         )
     return mask
+
+
+def as_boxes(given: Any) -> list[list[float]]:
+    """The boxes that truth was given as, or none.
+
+    Raises:
+        UsageError: no box in `Boxes`, or one that is not four numbers.
+    """
+    boxes = list(given.boxes) if isinstance(given, Boxes) else [given] if _is_box(given) else []
+    if isinstance(given, Boxes) and not (boxes and all(map(_is_box, map(tuple, boxes)))):
+        raise UsageError(f"Boxes holds at least one box {_BOX}, got {given.boxes!r:.80}")
+    return [[float(number) for number in box] for box in boxes]
+
+
+def _is_polygon(given: Any) -> TypeGuard[Any]:
+    """At least three corners (x, y)."""
+    if isinstance(given, np.ndarray):
+        return given.ndim == 2 and given.shape[1] == 2 and len(given) > 2 and given.dtype.kind in "fiu"
+    return isinstance(given, list | tuple) and len(given) > 2 and all(_is_corner(corner) for corner in given)
+
+
+def _is_corner(given: Any) -> bool:
+    pair = isinstance(given, list | tuple | np.ndarray) and len(given) == 2
+    return pair and all(isinstance(number, Real) for number in given)
 
 
 def _is_box(given: Any) -> TypeGuard[Any]:
@@ -85,6 +139,23 @@ def _from_box(box: list[float], size: tuple[int, int]) -> NDArray[np.bool_]:
         )
     rows, columns = np.arange(height) + 0.5, np.arange(width) + 0.5
     return ((rows >= top) & (rows < bottom))[:, None] & ((columns >= left) & (columns < right))[None, :]
+
+
+def _from_polygon(outline: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """True where the centre of a pixel lies inside: a ray to the left crosses the outline an odd number of times."""
+    if not _is_polygon(outline):
+        raise UsageError(f"a polygon is at least three corners (x, y), got {outline!r:.80}")
+    corners = np.asarray(outline, np.float64)
+    if not np.isfinite(corners).all():
+        raise UsageError("a polygon has a corner that is NaN or infinite")
+    inside, columns = np.zeros(size, bool), np.arange(size[1]) + 0.5
+    for (x, y), (other_x, other_y) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        first, last = (int(row) for row in np.ceil(np.clip(sorted((y, other_y)), 0, size[0]) - 0.5))
+        rows = np.arange(first, last) + 0.5
+        if len(rows):
+            crossing = x + (rows - y) * (other_x - x) / (other_y - y)
+            inside[first:last] ^= columns[None] >= crossing[:, None]
+    return inside
 
 
 def _from_picture(given: str | Path | bytes | Image.Image | Picture) -> NDArray[np.bool_]:

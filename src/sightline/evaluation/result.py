@@ -56,7 +56,7 @@ class Judgement:
         }
 
     def _repr_html_(self) -> str:
-        drawing = "" if self.curve is None else curve_svg([(str(self.metric), *self.curve, self.value)])
+        drawing = "" if self.curve is None else _drawn(self.metric, self.curve, self.value)
         warnings = "".join(f"<li>{html.escape(warning)}</li>" for warning in self.warnings)
         return (
             f"<figure>{drawing}<figcaption>{html.escape(self.subject)}: {html.escape(self.title)}</figcaption>"
@@ -66,3 +66,8 @@ class Judgement:
 
     def __repr__(self) -> str:
         return f"<Judgement {self.subject}: {self.title}>"
+
+
+def _drawn(metric: Metric, curve: Curve, value: float) -> str:
+    along, upwards = metric.traits.axes
+    return curve_svg([(str(metric), *curve, value)], x_label=along, y_label=upwards)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.attribution.base import Method
 from sightline.attribution.result import Attribution, Explained
 from sightline.errors import NonFiniteError, TargetError, UsageError
 from sightline.images.arrays import is_tensor
@@ -16,6 +17,8 @@ from sightline.models.classifier import Classifier
 from sightline.models.intake import prepare
 from sightline.models.targets import Target, Wanted, resolve
 from sightline.passes.passes import Passes
+from sightline.passes.runner import Precision
+from sightline.spec import has_field, with_fields
 from sightline.types import Pixels, Scores
 
 _SAME = {"float32": 0.01, "fast": 0.1}  # how far two scores of one network may lie apart, relative to max(1, |score|)
@@ -42,6 +45,7 @@ class Subject:
         picture_map: `H W` float32, in the frame of the picture.
         wanted: the target, as explained by a method or in the user's words.
         precision: of the passes that gave `wanted` its score.
+        method: what made the map, with the layer that it looked at; None for a map of another tool.
         warnings: what must be known of how the map was taken.
     """
 
@@ -51,7 +55,8 @@ class Subject:
     map: NDArray[np.float32]
     picture_map: NDArray[np.float32]
     wanted: Explained | Wanted
-    precision: str = "float32"
+    precision: Precision = "float32"
+    method: Method | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -103,8 +108,18 @@ def of_attribution(given: Attribution) -> Subject:
         map=given.map,
         picture_map=given.picture_map,
         wanted=given.target,
-        precision=given.origin.precision,
+        precision=cast(Precision, given.origin.precision),
+        method=_at_its_layer(given.method, given.layer),
     )
+
+
+def _at_its_layer(method: Method, layer: str | None) -> Method:
+    """The method, told where it looked: in another network, or on other pixels, it would choose anew."""
+    if layer is None:
+        return method
+    if has_field(method, "layers"):
+        return with_fields(method, layers=tuple(layer.split(", ")))
+    return with_fields(method, layer=layer) if has_field(method, "layer") else method
 
 
 def of_array(given: Any, picture: Any, target: Any, classifier: Classifier, place: int) -> Subject:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import torch
 
+from sightline.models.classifier import Classifier
 from sightline.models.feature_maps import FeatureMaps, Response
 from sightline.models.layers import Layer
 from sightline.models.linear_head import LinearHead, linear_head
@@ -24,6 +25,7 @@ from sightline.passes.looking import at_pixels, module_of, survey
 from sightline.passes.perturbations import Perturbation, Stretch, Windows
 from sightline.passes.relevance import RelevanceSession
 from sightline.passes.ruled import multipliers, ruled_gradient
+from sightline.passes.runner import Precision
 from sightline.passes.windows.engine import in_part
 from sightline.types import ChannelMap, Pixels, Scores
 
@@ -147,11 +149,21 @@ class Passes(LayerSession, RelevanceSession, AttentionSession):
     @contextmanager
     def feature_maps(self, layer: Layer, response: Response) -> Iterator[Passes]:
         """Passes whose scores are the responses of a layer's feature maps, one a channel, counted with these."""
-        run = self._runner
         maps = FeatureMaps(module_of(self.network), layer, response)
-        classifier = replace(run.classifier, function=maps, labels=None, head="softmax")
+        with self.beside(replace(self.classifier, function=maps, labels=None, head="softmax")) as other:
+            yield other
+
+    @contextmanager
+    def beside(self, classifier: Classifier, precision: Precision | None = None) -> Iterator[Passes]:
+        """Passes of another classifier, such as a copy with other weights, by the same settings, counted with these."""
+        run = self._runner
         other = Passes(
-            classifier, precision=run.precision, memory=run.memory, progress=run.progress, runtime=run.questions.runtime
+            classifier,
+            precision=precision or run.precision,
+            device=run.device,
+            memory=run.memory,
+            progress=run.progress,
+            runtime=run.questions.runtime,
         )
         try:
             with self, other:

@@ -65,7 +65,7 @@ def curve_svg(
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height + legend}" width="{width}" '
         f'height="{height + legend}" role="img" font-family="system-ui, sans-serif" font-size="12">',
-        f"<title>{_safe(names)}</title>",
+        f"<title>{safe(names)}</title>",
         *_axes(frame, x_label, y_label),
     ]
     for index, curve in enumerate(drawn):
@@ -98,13 +98,13 @@ def _axes(frame: Frame, x_label: str, y_label: str) -> list[str]:
     for value in np.linspace(*frame.y, 5):
         (_, y), *_ = frame.place([frame.x[0]], [value])
         parts.append(f'<path d="M{frame.left} {y:.1f}H{frame.right}" stroke="{QUIET}" stroke-opacity="0.15"/>')
-        parts.append(_text(frame.left - 6, y + 4, number(value), "end"))
+        parts.append(text(frame.left - 6, y + 4, number(value), "end"))
     for value in np.linspace(*frame.x, 5):
         (x, _), *_ = frame.place([value], [frame.y[0]])
-        parts.append(_text(x, frame.bottom + 16, number(value), "middle"))
-    parts.append(_text((frame.left + frame.right) / 2, frame.bottom + 33, x_label, "middle"))
+        parts.append(text(x, frame.bottom + 16, number(value), "middle"))
+    parts.append(text((frame.left + frame.right) / 2, frame.bottom + 33, x_label, "middle"))
     middle = (frame.top + frame.bottom) / 2
-    parts.append(_text(12, middle, y_label, "middle", f' transform="rotate(-90 12 {middle:.1f})"'))
+    parts.append(text(12, middle, y_label, "middle", f' transform="rotate(-90 12 {middle:.1f})"'))
     corner = f"M{frame.left} {frame.top}V{frame.bottom}H{frame.right}"
     return [*parts, f'<path d="{corner}" fill="none" stroke="{QUIET}" stroke-opacity="0.5"/>']
 
@@ -124,7 +124,7 @@ def _legend(curve: Curve, colour: str, top: float) -> list[str]:
     y = top + LEGEND_LINE / 2
     return [
         f'<line x1="{LEFT}" x2="{LEFT + 18}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="3"/>',
-        _text(LEFT + 26, y + 4, _legend_text(curve), "start"),
+        text(LEFT + 26, y + 4, _legend_text(curve), "start"),
     ]
 
 
@@ -132,10 +132,10 @@ def _legend_text(curve: Curve) -> str:
     return curve.name if curve.value is None else f"{curve.name}: {number(curve.value)}"
 
 
-def _text(x: float, y: float, text: str, anchor: str, more: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{QUIET}"{more}>{_safe(text)}</text>'
+def text(x: float, y: float, text: str, anchor: str, more: str = "") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{QUIET}"{more}>{safe(text)}</text>'
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """Escaped, and without the control characters that no XML may hold."""
     return escape("".join(character if character.isprintable() else " " for character in text))

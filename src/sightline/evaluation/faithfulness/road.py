@@ -91,6 +91,7 @@ class Road(Metric):
         cost="2 F a percentage (by one order 1 F) + 1 F",
         paper="Rong, Leemann, Borisov, Kasneci, Kasneci, A Consistent and Efficient Evaluation Strategy for "
         "Attribution Methods, ICML 2022",
+        axes=("share of the picture hidden", "difference of the orders, halved"),
     )
 
     def measure(self, passes: Passes, question: Question) -> Value:
