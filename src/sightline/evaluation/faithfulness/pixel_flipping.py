@@ -10,6 +10,8 @@ digit becomes white and a white one black; here every value goes to the end of t
 Lower is better. Quantus' `PixelFlipping` gives each step of its curve the width 1 (its value is near T times this one)
 and has no point for the picture itself; it replaces by the smallest value of the picture and flips channels one by
 one, the first channel of a pixel first. With `base=mean`, 224 steps and the probability this is `deletion`.
+Scattered single pixels spoil a picture faster than a hole over the object does: even a random map may win against one
+that shows the object, so compare maps of like grain, or use `road`.
 Guarantees: an answer that is always the same gives that answer; the map counts by its order only. Costs one forward
 pass a step.
 
