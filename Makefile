@@ -10,8 +10,8 @@ THREADS ?= $(shell nproc)
 # One thread a process: the tests run side by side, and threads of torch would only wait for each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install install-dev demo test contract check quality quality-page parity parity-page bench bench-page
-.PHONY: docs format clean
+.PHONY: help install install-dev demo test contract check quality quality-page findings findings-page parity parity-page bench bench-page
+.PHONY: docs leaderboard format clean
 
 help:
 	@echo "make demo      explain a built-in picture with the built-in network; prints the path of the report"
@@ -20,7 +20,9 @@ help:
 	@echo "make check     format, lint, types, import rules, and all tests"
 	@echo "make quality   judge all methods, and other packages', on real photographs for MINUTES=60"
 	@echo "make parity    measure all methods beside other packages' on real photographs (installs them)"
+	@echo "make findings  try findings of the literature again (sanity checks, orders of methods, ROAD)"
 	@echo "make bench     time methods beside other packages' (QUICK=1: some minutes; THREADS=2)"
+	@echo "make leaderboard  every method on drawn scenes whose evidence is known (docs/leaderboard.md)"
 	@echo "make docs      make the pages and pictures that are made from the code"
 	@echo "make format    bring the code into shape"
 	@echo "make clean     remove .venv, caches and the demo's report"
@@ -68,6 +70,12 @@ quality: $(VENV)/.installed-peers
 quality-page: $(VENV)/.installed-dev
 	PYTHONPATH=benchmarks $(BIN)/python -m quality --page
 
+findings: $(VENV)/.installed-dev
+	PYTHONPATH=benchmarks $(BIN)/python -W ignore -m findings
+
+findings-page: $(VENV)/.installed-dev
+	PYTHONPATH=benchmarks $(BIN)/python -m findings --page
+
 # TorchRay's own dependencies are for its benchmark (a data base, COCO's tools), lxt's for language models, Craft's for
 # its drawings; Xplique's are a TensorFlow with CUDA.
 $(VENV)/.installed-peers: pyproject.toml $(VENV)/.installed-dev
@@ -100,6 +108,10 @@ bench: $(VENV)/.installed-quantus
 
 bench-page: $(VENV)/.installed-dev
 	PYTHONPATH=benchmarks $(BIN)/python -m speed --page
+
+# The quick form: some minutes on two cores, and the same page on every machine but for rounding.
+leaderboard: $(VENV)/.installed
+	$(BIN)/sightline benchmark --quick --out benchmarks/results --page docs/leaderboard.md
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/make.py

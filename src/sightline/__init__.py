@@ -14,6 +14,7 @@ _HOME = {
     "Attribution": "attribution.result",
     "Cam": "attribution.activation.cam",
     "Classifier": "models.classifier",
+    "Comparison": "evaluation.comparison",
     "GradCam": "attribution.activation.grad_cam",
     "Gradient": "attribution.gradient.gradient",
     "IntegratedGradients": "attribution.gradient.integrated_gradients",
@@ -27,6 +28,7 @@ _HOME = {
     "SmoothGrad": "attribution.gradient.smooth_grad",
     "Style": "pictures.style",
     "Target": "models.targets",
+    "compare": "runs.compare",
     "concepts": "runs.concepts",
     "evaluate": "evaluation.evaluate",
     "explain": "runs.explain",
@@ -34,6 +36,7 @@ _HOME = {
     "load": "models.catalogue",
     "methods": "listing",
     "plan": "runs.plan",
+    "remote": "models.remote",
     "metrics": "listing",
     "wrap": "models.classifier",
 }
@@ -48,16 +51,19 @@ if TYPE_CHECKING:
     from sightline.attribution.perturbation.occlusion import Occlusion
     from sightline.attribution.result import Attribution
     from sightline.evaluation.base import Metric
+    from sightline.evaluation.comparison import Comparison
     from sightline.evaluation.evaluate import evaluate
     from sightline.evaluation.result import Judgement
     from sightline.images.prepare import Preparation
     from sightline.listing import methods, metrics
     from sightline.models.catalogue import load
     from sightline.models.classifier import Classifier, wrap
+    from sightline.models.remote import remote
     from sightline.models.targets import Target
     from sightline.passes.passes import Passes
     from sightline.pictures.style import Style
     from sightline.reports.figure import figure
+    from sightline.runs.compare import compare
     from sightline.runs.concepts import concepts
     from sightline.runs.explain import explain
     from sightline.runs.plan import Plan, plan
@@ -66,6 +72,7 @@ __all__ = [
     "Attribution",
     "Cam",
     "Classifier",
+    "Comparison",
     "GradCam",
     "Gradient",
     "IntegratedGradients",
@@ -79,6 +86,7 @@ __all__ = [
     "SmoothGrad",
     "Style",
     "Target",
+    "compare",
     "concepts",
     "evaluate",
     "explain",
@@ -87,6 +95,7 @@ __all__ = [
     "methods",
     "metrics",
     "plan",
+    "remote",
     "wrap",
 ]
 

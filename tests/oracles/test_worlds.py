@@ -203,6 +203,7 @@ def test_target_sensitivity_asks_each_figure_for_its_own_map() -> None:
     assert scores.target_sensitivity(9 * rabbit, cat, pair) == 1  # another scale is the same map
     assert scores.target_sensitivity(cat, rabbit, pair) == 0
     assert scores.target_sensitivity(rabbit, rabbit, pair) == 0
+    assert scores.target_sensitivity(rabbit, rabbit + np.float32(1e-7), pair) == 0
     assert scores.target_sensitivity(rabbit, rabbit + cat, pair) == 1
 
 

@@ -100,7 +100,7 @@ def test_pictures_are_small_readable_and_used() -> None:
                 assert min(image.size) > 200
 
 
-PAGES = ["tour", "choosing", "extending", "from-captum", "pictures", "networks", "results"]
+PAGES = ["tour", "choosing", "extending", "from-captum", "pictures", "networks", "results", "truth"]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -33,13 +33,34 @@ def uses_global_random_state(call: ast.Call) -> bool:
     return ".".join(owner) == "torch" and word in GLOBAL_RANDOM and not has_generator
 
 
+def says(call: ast.Call, word: str, value: object) -> bool:
+    """Whether a call has this keyword with this constant."""
+    return any(k.arg == word and isinstance(k.value, ast.Constant) and k.value.value is value for k in call.keywords)
+
+
 def unpickles(call: ast.Call) -> bool:
     word = name_of(call)
     if word == "torch.load":
-        safe = [keyword for keyword in call.keywords if keyword.arg == "weights_only"]
-        return not (safe and isinstance(safe[0].value, ast.Constant) and safe[0].value.value is True)
-    allows = any(k.arg == "allow_pickle" and getattr(k.value, "value", None) is True for k in call.keywords)
-    return word.split(".")[0] in ("pickle", "joblib", "dill") or (word in ("np.load", "numpy.load") and allows)
+        return not says(call, "weights_only", True)
+    *owner, last = word.split(".")
+    if last in ("load_module", "unsafe_load", "full_load") or owner[:1] in (
+        ["pickle"],
+        ["joblib"],
+        ["dill"],
+        ["shelve"],
+    ):
+        return True
+    return says(call, "allow_pickle", True) or word == "torch.export.load" or says(call, "weights_only", False)
+
+
+def runs_code_of_a_file(call: ast.Call) -> bool:
+    word = name_of(call)
+    loads_yaml = word in ("yaml.load", "yaml.load_all", "yaml.unsafe_load")
+    loads_keras = word.endswith(("saving.load_model", "models.load_model"))
+    unsafe_keras = loads_keras and not any(keyword.arg == "safe_mode" for keyword in call.keywords)
+    trusts = any(k.arg == "trust_remote_code" and not says(call, "trust_remote_code", False) for k in call.keywords)
+    calls_eval = word in ("eval", "exec", "builtins.eval", "builtins.exec")
+    return loads_yaml or unsafe_keras or trusts or says(call, "safe_mode", False) or calls_eval
 
 
 RULES: dict[str, tuple[Callable[[ast.Call], bool], tuple[str, ...]]] = {
@@ -47,6 +68,12 @@ RULES: dict[str, tuple[Callable[[ast.Call], bool], tuple[str, ...]]] = {
     # torch initialises layers from the global state only; training does so inside `fork_rng`, which puts it back.
     "no global random state": (uses_global_random_state, ("demo/train.py", "testing/networks.py")),
     "nothing is unpickled": (unpickles, ()),
+    # The one archive that holds code is opened after its code was read (`models/files/script_safety.py`).
+    "TorchScript is opened in one place": (
+        lambda call: name_of(call) == "torch.jit.load",
+        ("models/sources/torchscript",),
+    ),
+    "no code of a file is run": (runs_code_of_a_file, ()),
 }
 
 
@@ -72,6 +99,16 @@ def test_rule(rule: str) -> None:
         ("nothing is unpickled", "torch.load(path)"),
         ("nothing is unpickled", "torch.load(path, weights_only=False)"),
         ("nothing is unpickled", "np.load(path, allow_pickle=True)"),
+        ("nothing is unpickled", "pickle.load(file)"),
+        ("nothing is unpickled", "joblib.load(path)"),
+        ("nothing is unpickled", "torch.export.load(path)"),
+        ("TorchScript is opened in one place", "torch.jit.load(path)"),
+        ("no code of a file is run", "yaml.load(text)"),
+        ("no code of a file is run", "Auto.from_pretrained(place, trust_remote_code=True)"),
+        ("no code of a file is run", "Auto.from_pretrained(place, trust_remote_code=trust)"),
+        ("no code of a file is run", "keras.saving.load_model(path)"),
+        ("no code of a file is run", "keras.saving.load_model(path, safe_mode=False)"),
+        ("no code of a file is run", "eval(text)"),
     ],
 )
 def test_the_rule_catches_a_broken_twin(rule: str, code: str) -> None:

@@ -97,6 +97,8 @@ def _found(arguments: argparse.Namespace, sources: list[object]) -> Concepts:
         arguments.model,
         weights=arguments.weights,
         labels=read_labels(arguments.labels),
+        preparation=arguments.preparation,
+        trust=arguments.trust,
         head=arguments.head,
         device=arguments.device,
     )

@@ -63,7 +63,17 @@ def add_arguments(parser: Parser) -> None:
         "--metric", action="append", metavar="SPEC", help="as in deletion(steps=28); may repeat; `sightline metrics`"
     )
     how.add_argument(
+        "--judge", action="store_true", help="how far to believe each map: beside random ones, about 400 passes a map"
+    )
+    how.add_argument(
         "--mask", action="append", metavar="FILE", help="white on the object: one for all, or one a picture"
+    )
+    how.add_argument(
+        "--boxes",
+        nargs="?",
+        const="otsu",
+        metavar="SPEC",
+        help="also boxes around what maps show: fixed(share=0.5), quantile(share=0.9) or otsu (default: otsu)",
     )
     how.add_argument("--layer", metavar="L", help="where methods look that look at a layer (default: found)")
     how.add_argument("--precision", choices=("float32", "fast"), default="float32", help="fast: bfloat16")
@@ -75,13 +85,19 @@ def add_arguments(parser: Parser) -> None:
     _add_output(parser)
 
 
-def add_network(what: argparse._ArgumentGroup) -> None:
+def add_network(what: argparse._ArgumentGroup, target: str = "top (default), top3, an index, a name, A-vs-B") -> None:
     """The options that name the network and what it is asked."""
     what.add_argument("--model", default="demo", metavar="NAME", help="the network: `sightline models` (default: demo)")
     what.add_argument("--weights", metavar="FILE", help="take the weights from this file (.safetensors, .pt, .pth, …)")
     what.add_argument("--labels", metavar="FILE", help="class names, one a line, in the order of the scores")
     what.add_argument("--head", default="auto", metavar="KIND", help="what the scores mean: auto, softmax, sigmoid, …")
-    what.add_argument("--target", default="top", metavar="T", help="top (default), top3, an index, a name, A-vs-B")
+    what.add_argument(
+        "--preparation",
+        metavar="LINE",
+        help="as in 'resize 256, crop 224, rgb, mean 0.5, std 0.5' (default: the source's)",
+    )
+    what.add_argument("--trust", action="store_true", help="let code inside a Keras file run")
+    what.add_argument("--target", default="top", metavar="T", help=target)
 
 
 def _add_output(parser: Parser) -> None:
@@ -177,6 +193,7 @@ def _job(
     """The network and the job; the words are read before the network is loaded."""
     from sightline.attribution.table import METHODS
     from sightline.evaluation.evaluate import as_metrics
+    from sightline.images.thresholds import THRESHOLDS
     from sightline.models.catalogue import load
     from sightline.runs.explain import as_methods
     from sightline.runs.order import Order
@@ -184,6 +201,7 @@ def _job(
 
     methods = [METHODS.make(text) for text in arguments.method or []]
     metrics = as_metrics(arguments.metric) if arguments.metric else ()
+    boxes = THRESHOLDS.make(arguments.boxes) if arguments.boxes else None
     check_masks(metrics, pictures, given=bool(arguments.mask))
     drawn = _DRAWN.get(arguments.figure_kind)
     if drawn and arguments.figure and not any(one.name in drawn for one in methods):
@@ -194,6 +212,8 @@ def _job(
         arguments.model,
         weights=arguments.weights,
         labels=read_labels(arguments.labels),
+        preparation=arguments.preparation,
+        trust=arguments.trust,
         head=arguments.head,
         device=arguments.device,
     )
@@ -209,6 +229,8 @@ def _job(
         pictures=pictures,
         order=order,
         metrics=metrics,
+        boxes=boxes,
+        judge=arguments.judge,
         style=style,
         own_scales=arguments.share is None,
         command=arguments.words,

@@ -22,10 +22,14 @@ from sightline.errors import CancelledError, SightlineError, UsageError, nearest
 DEFECT, WRONG, STOPPED = 1, 2, 130
 COMMANDS = {
     "explain": "explain pictures and write a report",
+    "compare": "which method is best on these pictures, and which differences are noise",
     "concepts": "what a layer tells apart in several pictures",
+    "doctor": "is something wrong with a network, and which methods can be trusted on it",
+    "evaluate": "judge methods, or maps of another tool, on data with truth",
     "methods": "what can explain, or the fields of one method",
     "metrics": "what can judge a map, or the fields of one metric",
     "models": "where networks come from",
+    "benchmark": "every method on drawn scenes whose evidence is known",
     "show": "what a run found, from its folder",
 }
 _EXAMPLES = """examples:

@@ -41,19 +41,20 @@ def told(classifier: Classifier, job: Job, *, as_json: bool) -> str:
 
 def _for_one(pictures: int, found: Sequence[Plan]) -> str:
     seconds = sum(one.seconds for one in found)
-    words = f"For one target of {shown(found[0].picture)}: about {_seconds(seconds)} of passes on this machine."
+    words = f"For one target of {shown(found[0].picture)}: about {duration(seconds)} of passes on this machine."
     if pictures > 1:
-        words += f" For {pictures} pictures of its size: about {_seconds(pictures * seconds)}."
+        words += f" For {pictures} pictures of its size: about {duration(pictures * seconds)}."
     return words
 
 
 def _row(one: Plan) -> list[str]:
     bound = "≤ " if one.at_most else ""
     counts = (f"{bound}{count:,}" if count else "0" for count in (one.passes.forward, one.passes.backward))
-    return [*counts, _seconds(one.seconds), str(one.batch), _size(one.memory), str(one.method)]
+    return [*counts, duration(one.seconds), str(one.batch), _size(one.memory), str(one.method)]
 
 
-def _seconds(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
     if seconds < 100:
         return f"{seconds:.2g} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

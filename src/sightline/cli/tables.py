@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Sequence
+from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from sightline.reports.names import shown
@@ -54,7 +55,22 @@ def run_table(manifest: Manifest) -> str:
         )
     lines = [table(["picture", "target", "method", *metrics], rows)]
     lines += [_wrapped(f"[{number}] {shown(note)}") for number, note in enumerate(notes, start=1)]
+    lines += [line for record in manifest.records if "belief" in record for line in _belief(record)]
     return "\n".join(lines)
+
+
+def _belief(record: dict[str, Any]) -> list[str]:
+    """How far one map can be believed: the answer, why, and its values beside those of random maps."""
+    found, lines = record["belief"], []
+    who = f"{record['picture']}, {record['target']['label']}, {record['method']['spec']}"
+    lines.append(_wrapped(shown(f"{who}: {found['title']}. {' '.join(found['sentences'])}")))
+    for one in found["metrics"]:
+        beside = "; ".join(
+            f"{words} {mean(one[key]):.3g} ± {stdev(one[key]):.2g}"
+            for key, words in (("moved", "moved elsewhere"), ("noise", "noise"))
+        )
+        lines.append(f"    {one['metric']['spec']} {one['value']:.3g} ({one['better']} is better); {beside}")
+    return lines
 
 
 def _marked(record: dict[str, Any], notes: list[str]) -> str:

@@ -23,6 +23,11 @@ def augment(pixels: torch.Tensor, bells: torch.Tensor | None, generator: torch.G
     return relit(changed, generator)
 
 
+def unchanged(pixels: torch.Tensor, *_: object) -> torch.Tensor:
+    """The pixels as they are: for training that must not see other pictures than those given."""
+    return pixels
+
+
 def hide(pixels: torch.Tensor, bells: torch.Tensor | None, generator: torch.Generator) -> torch.Tensor:
     """One half of the pictures with a rectangle of grey, black, white, their mean colour, a blur or noise."""
     changed = pixels.clone()

@@ -61,10 +61,14 @@ class Frame:
 
 @dataclass
 class Canvas:
-    """Colours and owners of `size` × `size` points; `owners[i]` is the name that number i stands for."""
+    """Colours and owners of `size` × `size` points; `owners[i]` is the name that number i stands for.
+
+    What is drawn for an owner in `without` leaves no trace: a part `dog/ear`, or `dog` with all its parts.
+    """
 
     size: int
     owners: list[str] = field(default_factory=lambda: [BACKGROUND])
+    without: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.colours = Image.new("RGB", (self.size, self.size))
@@ -76,6 +80,8 @@ class Canvas:
         """Fill the polygon of the canvas coordinates `points` (n, 2)."""
         if owner not in self.owners:
             self.owners.append(owner)
+        if owner in self.without or owner.split("/", maxsplit=1)[0] in self.without:
+            return
         corners = [(float(x), float(y)) for x, y in points]
         self._draw_colours.polygon(corners, fill=colour)
         self._draw_numbers.polygon(corners, fill=self.owners.index(owner))

@@ -2,7 +2,8 @@
 
 A `SceneSpec` says what is in a scene; `render` draws it. Figures, background, accessory and light come from separate
 streams of the seed, so `replace(spec, accessory="none")` is the same picture without its accessory, and
-`replace(spec, background="sand")` the same figures in another place. Same spec, same bytes. No torch here.
+`replace(spec, background="sand")` the same figures in another place. `replace(spec, without=("dog/ear",))` is the same
+picture, every other stroke in its place, with what lies behind the ear. Same spec, same bytes. No torch here.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ SMALLEST = 32
 class SceneSpec:
     """What is in a scene: none, one or two different kinds, a background, an accessory; `size` is the side in pixels.
 
-    The accessory belongs to the first figure. Raises `SpecError` for a word that is not known.
+    The accessory belongs to the first figure. `without` names what is left out of the drawing: `accessory`, a figure
+    with its shadow (`dog`), or a part of it (`dog/ear`). Raises `SpecError` for a word that is not known.
     """
 
     kinds: tuple[str, ...]
@@ -52,11 +54,14 @@ class SceneSpec:
     accessory: str = "none"
     seed: int = 0
     size: int = 192
+    without: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", tuple(self.kinds))
+        object.__setattr__(self, "without", tuple(self.without))
         checks = [("kind", kind, KINDS) for kind in self.kinds]
         checks += [("background", self.background, BACKGROUNDS), ("accessory", self.accessory, ACCESSORIES)]
+        checks += [("thing to leave out", name.split("/")[0], (*self.kinds, "accessory")) for name in self.without]
         for what, word, known in checks:
             if word not in known:
                 raise SpecError(unknown(what, word, known))
@@ -111,7 +116,7 @@ def render_image(spec: SceneSpec) -> np.ndarray:
 def _draw(spec: SceneSpec) -> tuple[Canvas, np.ndarray]:
     streams = np.random.SeedSequence(spec.seed).spawn(6)
     place, adorn, front, light, *poses = (np.random.default_rng(stream) for stream in streams)
-    canvas = Canvas(spec.size * OVERSAMPLING)
+    canvas = Canvas(spec.size * OVERSAMPLING, without=spec.without)
     ground = GROUNDS[spec.background](canvas, place)
     necks = []
     for index in range(max(len(spec.kinds), 1)):
@@ -119,7 +124,8 @@ def _draw(spec: SceneSpec) -> tuple[Canvas, np.ndarray]:
         frame = _frame(poses[index], canvas.size, index if len(spec.kinds) == 2 else None, kind in FLOATING)
         neck = Neck((0.0, 0.0), (0.0, 0.0), (0.0, 0.3))
         if kind is not None:
-            _shadow(canvas, frame, shade(ground, -0.22), floating=kind in FLOATING)
+            if kind not in spec.without:
+                _shadow(canvas, frame, shade(ground, -0.22), floating=kind in FLOATING)
             neck = ARTISTS[kind](Pen(canvas, frame, kind), poses[index])
         necks.append((frame, neck))
     pen = Pen(canvas, necks[0][0], "accessory")
@@ -128,6 +134,8 @@ def _draw(spec: SceneSpec) -> tuple[Canvas, np.ndarray]:
     elif spec.accessory == "ball":
         _ball(pen, adorn)
     clutter(canvas, front, spec.background, ground)
+    if missing := [name for name in spec.without if "/" in name and name not in canvas.owners]:
+        raise SpecError(unknown("part to leave out", missing[0], [name for name in canvas.owners if "/" in name]))
     return canvas, _lit(canvas.colours.reduce(OVERSAMPLING), light)
 
 

@@ -64,16 +64,29 @@ def train(recipe: Recipe, seed: int) -> SceneNet:
     pictures = paint([recipe.task(generator) for _ in range(recipe.scenes)], INPUT_SIZE)
     aside = paint([recipe.task(generator) for _ in range(recipe.aside)], INPUT_SIZE)
     say(f"{recipe.name}: {recipe.scenes + recipe.aside} scenes rendered in {time.perf_counter() - started:.0f} s")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = SceneNet()
-    _fit(network, pictures, recipe, torch.Generator().manual_seed(seed))
+    network = untrained(seed).train()
+    fit(network, pictures, recipe, torch.Generator().manual_seed(seed))
     network.eval()
     say(f"{recipe.name}: last layer scaled by {_set_confidence(network, aside):.3f}")
     return network
 
 
-def _fit(network: SceneNet, pictures: Pictures, recipe: Recipe, generator: torch.Generator) -> None:
+def untrained(seed: int) -> SceneNet:
+    """The network as training begins, in eval mode; the global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return SceneNet().eval()
+
+
+def fit(
+    network: SceneNet,
+    pictures: Pictures,
+    recipe: Recipe,
+    generator: torch.Generator,
+    change: Callable[[torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor] = augment,
+    tell: Callable[[str], object] = say,
+) -> None:
+    """Train a network in place on pictures, which are changed on the way (`demo.augment`); a line told each round."""
     images, answers, bells = (torch.from_numpy(part) for part in (pictures.images, pictures.answers, pictures.bells))
     batches = len(images) // recipe.batch
     optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
@@ -82,7 +95,7 @@ def _fit(network: SceneNet, pictures: Pictures, recipe: Recipe, generator: torch
         started, total = time.perf_counter(), 0.0
         for chosen in torch.randperm(len(images), generator=generator)[: batches * recipe.batch].split(recipe.batch):
             pixels = images[chosen].permute(0, 3, 1, 2).float() / 255
-            pixels = normalised(augment(pixels, bells[chosen], generator))
+            pixels = normalised(change(pixels, bells[chosen], generator))
             loss = functional.cross_entropy(network(pixels), answers[chosen])
             optimizer.zero_grad()
             loss.backward()
@@ -90,7 +103,7 @@ def _fit(network: SceneNet, pictures: Pictures, recipe: Recipe, generator: torch
             schedule.step()
             total += loss.item()
         seconds = time.perf_counter() - started
-        say(f"{recipe.name}: round {epoch + 1}/{recipe.epochs}, loss {total / batches:.3f}, {seconds:.0f} s")
+        tell(f"{recipe.name}: round {epoch + 1}/{recipe.epochs}, loss {total / batches:.3f}, {seconds:.0f} s")
 
 
 def _set_confidence(network: SceneNet, aside: Pictures) -> float:

@@ -22,6 +22,7 @@ from sightline.errors import PictureError, UsageError
 from sightline.images.frame import Frame
 from sightline.images.load import Picture, is_prepared
 from sightline.images.orientation import turned_size
+from sightline.images.preparation_text import fields_of, text_of
 from sightline.images.values import ValueRange
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -79,6 +80,19 @@ class Preparation:
         _require(self.exif in ("ignore", "apply"), f"exif is ignore or apply, got {self.exif!r}")
         _require(self.rounding in ("round", "truncate", "floor"), f"unknown rounding {self.rounding!r}")
         _require(self.resizer in ("pillow", "torch"), f"resizer is pillow or torch, got {self.resizer!r}")
+
+    @classmethod
+    def parse(cls, text: str) -> Preparation:
+        """The preparation that a line of text stands for (`sightline.images.preparation_text`).
+
+        Raises:
+            UsageError: a word that is not known, or numbers that do not fit.
+        """
+        return cls(**fields_of(text))
+
+    def text(self) -> str:
+        """The line of text that stands for it: `Preparation.parse` gives the same value again."""
+        return text_of(self)
 
     def prepare(self, picture: Picture) -> tuple[torch.Tensor, Frame]:
         """The network's input, float32 `1 c h w`, and where it lies in the picture.

@@ -76,13 +76,15 @@ def from_timm(config: Mapping[str, Any]) -> Preparation:
 
 
 def as_preparation(given: Any) -> Preparation | None:
-    """A `Preparation` from whatever holds one: itself, a torchvision transform, a timm config, a processor, or none.
+    """A `Preparation` from whatever holds one: itself, a line of text, a transform, a timm config, a processor.
 
     Raises:
         ModelError: nothing of these, or one that cannot be expressed exactly.
     """
     if given is None or isinstance(given, Preparation):
         return given
+    if isinstance(given, str):
+        return Preparation.parse(given)
     if isinstance(given, Mapping):
         return from_timm(given)
     if hasattr(given, "image_mean") or hasattr(given, "do_resize"):

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from sightline.attribution.result import Attribution
 from sightline.errors import MissingExtraError, plain_word
+from sightline.evaluation.belief import Belief
 from sightline.evaluation.result import Judgement
 from sightline.pictures.curves import curve_svg
 from sightline.pictures.scale import Scale, number
 from sightline.pictures.style import Style
 from sightline.reports import layers
-from sightline.reports.content import Answer, Card, Chart, Drawing, OwnFigure, Pictured, Result, Row, Sheet
+from sightline.reports.content import Answer, Card, Chart, Drawing, OwnFigure, Pictured, Result, Row, Sheet, Trust
 from sightline.reports.figure import Kind, figure, own_kind
 from sightline.reports.names import shown
 from sightline.spec import Named
@@ -79,7 +80,7 @@ def _answer(found: Sequence[tuple[Result, Scale]], style: Style, told: set[str])
         one, _, other = label.partition(" vs ")
         question = f"Why “{one}” rather than “{other}”?"
         sentence = f"Of these two, the network gives “{one}” {percent(target.probability)}."
-    cards = tuple(_card(result.attribution, scale, style, told) for result, scale in found)
+    cards = tuple(_card(result, scale, style, told) for result, scale in found)
     figures = tuple(
         _own_figure(result.attribution, kind, style)
         for result, _ in found
@@ -99,7 +100,8 @@ def _own_figure(attribution: Attribution, kind: Kind, style: Style) -> OwnFigure
     return OwnFigure(title, image, alt, "")
 
 
-def _card(attribution: Attribution, scale: Scale, style: Style, told: set[str]) -> Card:
+def _card(result: Result, scale: Scale, style: Style, told: set[str]) -> Card:
+    attribution, outlines = result.attribution, result.outlines
     title, sentence = words_of(attribution.method)
     passes = attribution.passes
     settings = [("method", str(attribution.method))]
@@ -116,7 +118,22 @@ def _card(attribution: Attribution, scale: Scale, style: Style, told: set[str]) 
         settings=tuple((name, shown(value)) for name, value in settings),
         alt=f"{title} for {shown(attribution.target.label)} on {shown(attribution.picture.name)}; {scale.words()}",
         grey=style.settled(attribution.map).blend == "grey",
+        outlines=outlines,
+        trust=None if result.belief is None else trust_of(result.belief),
     )
+
+
+def trust_of(belief: Belief) -> Trust:
+    """How far a map can be believed, as a page shows it."""
+
+    def spread(values: Sequence[float]) -> str:
+        return f"{number(float(np.mean(values)))} ± {np.std(values, ddof=1):.2g}"
+
+    rows = tuple(
+        (one.judgement.metric.name, number(one.judgement.value), spread(one.moved), spread(one.noise))
+        for one in belief.besides
+    )
+    return Trust(belief.level, belief.title, tuple(map(shown, belief.sentences)), rows)
 
 
 def _drawings(attribution: Attribution, scale: Scale, style: Style) -> tuple[Drawing, ...]:
@@ -149,7 +166,8 @@ def _chart(found: Sequence[tuple[str, Judgement]]) -> Chart:
     title, sentence = words_of(metric)
     curves = [(method, *judgement.curve, judgement.value) for method, judgement in found if judgement.curve is not None]
     # curve_svg escapes every name itself.
-    svg = Markup(curve_svg(curves, y_label="probability")) if curves else Markup("")
+    along, upwards = metric.traits.axes
+    svg = Markup(curve_svg(curves, x_label=along, y_label=upwards)) if curves else Markup("")
     return Chart(
         title=title,
         spec=str(metric),

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from markupsafe import Markup
 
 from sightline.attribution.result import Attribution
+from sightline.evaluation.belief import Belief
 from sightline.evaluation.result import Judgement
 from sightline.images.frame import Frame
 from sightline.images.load import Picture
+from sightline.images.shapes import Region
 from sightline.reports import layers
 from sightline.reports.layers import Bar
 
@@ -28,6 +30,27 @@ class Drawing:
 
 
 @dataclass(frozen=True)
+class Outline:
+    """A box around what a map shows, in parts of the picture's width and height, and what it holds, in words."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far a map can be believed: the answer, why, and (metric, the map's value, moved copies, noise) in words."""
+
+    level: str
+    title: str
+    sentences: tuple[str, ...]
+    rows: tuple[tuple[str, str, str, str], ...]
+
+
+@dataclass(frozen=True)
 class Card:
     """One map, ready to be drawn; `grey`: over the picture without its colours."""
 
@@ -39,6 +62,8 @@ class Card:
     settings: tuple[Row, ...]
     alt: str
     grey: bool
+    outlines: tuple[Outline, ...] = ()
+    trust: Trust | None = None
 
 
 @dataclass(frozen=True)
@@ -92,10 +117,13 @@ class Sheet:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One map and what was found of it."""
+    """One map and what was found of it; `regions` (as boxes) and `belief` if they were wanted."""
 
     attribution: Attribution
     judgements: tuple[Judgement, ...] = ()
+    regions: tuple[Region, ...] | None = None
+    outlines: tuple[Outline, ...] = ()
+    belief: Belief | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +140,7 @@ def pictured(results: Sequence[Result]) -> Pictured:
     rgb = layers.thumbnail(picture.rgb)
     small = replace(picture, rgb=rgb)
     frame = replace(results[0].attribution.frame, picture=small.size)
-    kept = [Result(_light(one.attribution, small, frame), one.judgements) for one in results]
+    kept = [replace(one, attribution=_light(one.attribution, small, frame)) for one in results]
     return Pictured(tuple(kept), picture.size)
 
 

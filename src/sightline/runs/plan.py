@@ -15,7 +15,7 @@ import torch
 
 from sightline.attribution.base import Method, Needs, Wants
 from sightline.attribution.foreseen import Foreseen
-from sightline.errors import LayerError, UsageError
+from sightline.errors import LayerError, NotSupportedError, UsageError
 from sightline.models.catalogue import load
 from sightline.models.classifier import Classifier, wrap
 from sightline.models.intake import as_list, prepare
@@ -122,17 +122,37 @@ def planned(classifier: Classifier, source: Any, order: Order) -> list[Plan]:
     Raises:
         UsageError, NotSupportedError: as `plan`.
     """
+    plans, refused = plans_and_refusals(classifier, source, order)
+    for error in refused.values():
+        raise error
+    return plans
+
+
+def plans_and_refusals(
+    classifier: Classifier, source: Any, order: Order
+) -> tuple[list[Plan], dict[Method, NotSupportedError | LayerError]]:
+    """The plan for one picture, and the methods that are not defined for this network or do not tell their cost.
+
+    Raises:
+        UsageError: as `plan`.
+    """
     ready, wanted = prepare(source, 0, classifier), order.target_of(0)
     check_known(wanted, classifier.labels)
+    refused: dict[Method, NotSupportedError | LayerError] = {}
+    found: list[tuple[Method, Wants, Foreseen]] = []
     with Passes(classifier, precision=order.precision, device=order.device, memory=order.memory) as passes:
-        for method in order.methods:
-            method.check(passes)
         pixels = ready.pixels.to(passes.device)
-        target = _target(passes, pixels, wanted)
-        choice = _choice(passes, pixels, order)
-        found = [(method, *_foreseen(passes, pixels, target, method, choice)) for method in order.methods]
-        pace = _pace(passes, pixels, target, found)
-        return [_plan(passes, pixels, ready.picture.name, pace, *one) for one in found]
+        target, choice = _target(passes, pixels, wanted), None
+        for method in order.methods:
+            try:
+                method.check(passes)
+                choice = _choice(passes, pixels, order) if choice is None else choice
+                found.append((method, *_foreseen(passes, pixels, target, method, choice)))
+            except (NotSupportedError, LayerError) as error:
+                refused[method] = error
+        pace = _pace(passes, pixels, target, found) if found else None
+        plans = [_plan(passes, pixels, ready.picture.name, pace, *one) for one in found] if pace else []
+    return plans, refused
 
 
 def _target(passes: Passes, pixels: Pixels, wanted: Wanted) -> Target:

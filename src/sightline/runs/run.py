@@ -20,17 +20,19 @@ from PIL import Image
 from sightline.attribution.result import Attribution
 from sightline.errors import NonFiniteError, PictureError, SightlineError
 from sightline.evaluation.base import Metric
-from sightline.evaluation.evaluate import evaluate
+from sightline.images.thresholds import Threshold
 from sightline.models.classifier import Classifier
 from sightline.pictures.overlay import overlay
 from sightline.pictures.scale import Scale
 from sightline.pictures.style import PLAIN, Style
+from sightline.reports.boxes import BOXES, boxed, boxes_csv
 from sightline.reports.content import Pictured, Result, pictured
 from sightline.reports.folder import OutputFolder
 from sightline.reports.manifest import MANIFEST, REPORT, Manifest
 from sightline.reports.names import FileNames
 from sightline.reports.report import MOST_PICTURES, Told, report_html
 from sightline.runs.explain import explained
+from sightline.runs.judging import judged
 from sightline.runs.order import Failure, Order
 from sightline.runs.pictures import Given
 from sightline.types import Count
@@ -47,6 +49,8 @@ class Job:
         pictures: what is explained.
         order: how.
         metrics: who judges the maps.
+        boxes: what turns maps into boxes, if they are wanted.
+        judge: whether each map is judged beside random ones.
         style: how overlays and the report are drawn.
         command: the words that the user gave, for the record.
         own_scales: the report opens with each map on its own scale; else on the scale that `style.share` says.
@@ -57,6 +61,8 @@ class Job:
     pictures: Sequence[Given]
     order: Order
     metrics: tuple[Metric, ...] = ()
+    boxes: Threshold | None = None
+    judge: bool = False
     style: Style = PLAIN
     own_scales: bool = True
     command: tuple[str, ...] = ()
@@ -87,7 +93,7 @@ def run(classifier: Classifier, job: Job, folder: OutputFolder, watch: Watch = l
         try:
             if isinstance(outcome, Failure):
                 raise outcome.error
-            done = _judged(classifier, outcome, given, job)
+            done = [boxed(one, job.boxes) for one in judged(classifier, outcome, given.mask, job)]
         except (PictureError, NonFiniteError) as error:
             found.failures.append(_failure(given, error))
             watch(place, found.failures[-1])
@@ -117,26 +123,6 @@ def _by_picture(classifier: Classifier, job: Job) -> Iterator[tuple[int, list[At
         yield place, together
 
 
-def _judged(classifier: Classifier, maps: list[Attribution], given: Given, job: Job) -> list[Result]:
-    if not job.metrics:
-        return [Result(one) for one in maps]
-    needs_mask = any(metric.traits.needs_mask for metric in job.metrics)
-    judgements = evaluate(
-        classifier,
-        maps,
-        list(job.metrics),
-        mask=given.mask if needs_mask else None,
-        precision=job.order.precision,
-        device=job.order.device,
-        memory=job.order.memory,
-        progress=job.order.progress,
-        runtime=job.order.runtime,
-    )
-    assert isinstance(judgements, list)
-    count = len(job.metrics)
-    return [Result(one, tuple(judgements[row * count : (row + 1) * count])) for row, one in enumerate(maps)]
-
-
 def _written(result: Result, given: Given, style: Style, where: tuple[OutputFolder, FileNames]) -> dict[str, Any]:
     """Write the files of one result; its record."""
     (folder, names), one = where, result.attribution
@@ -144,16 +130,18 @@ def _written(result: Result, given: Given, style: Style, where: tuple[OutputFold
     seen = None if one.seen.all() else one.seen
     scale = style.scale(one.picture_map, seen)
     files = {"map": f"maps/{name}.npy", "overlay": f"overlays/{name}.png"}
-    folder.write(files["map"], _npy(one.map))
+    folder.write(files["map"], npy(one.map))
     folder.write(files["overlay"], _png(overlay(one.picture.rgb, one.picture_map, style, scale, seen)))
     for word, values in one.arrays.items():
         files[word] = f"maps/{name}.{word}.npy"
-        folder.write(files[word], _npy(values))
+        folder.write(files[word], npy(values))
     return one.record() | {
         "path": given.path,
         "files": files,
         "scale": _scale(scale),
         "metrics": [judgement.record() for judgement in result.judgements],
+        **({} if result.regions is None else {"boxes": [vars(region) for region in result.regions]}),
+        **({} if result.belief is None else {"belief": result.belief.record()}),
     }
 
 
@@ -171,6 +159,9 @@ def _finish(found: _Found, job: Job, folder: OutputFolder, seconds: float) -> Ma
     if figure is not None and inside is not None:
         folder.write(inside, figure)
         others.append(inside)
+    if job.boxes is not None:
+        folder.write(BOXES, boxes_csv(found.records))
+        others.append(BOXES)
     manifest = Manifest(
         command=job.command, totals=totals, records=found.records, failures=found.failures, others=tuple(others)
     )
@@ -217,6 +208,7 @@ def _cost(done: Sequence[Result]) -> Count:
             shared = Count(forward=1) if clean and judgement.passes.forward else Count()
             total += judgement.passes - shared
             clean = clean or judgement.passes.forward > 0
+        total += Count() if result.belief is None else result.belief.passes
     return total
 
 
@@ -231,7 +223,8 @@ def _png(image: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def _npy(values: NDArray[Any]) -> bytes:
+def npy(values: NDArray[Any]) -> bytes:
+    """An array as the bytes of a .npy file."""
     buffer = io.BytesIO()
     np.save(buffer, np.ascontiguousarray(values), allow_pickle=False)
     return buffer.getvalue()

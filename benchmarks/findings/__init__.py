@@ -1,0 +1,1 @@
+"""Findings of the literature about maps and their judges, tried again on a real network and real photographs."""

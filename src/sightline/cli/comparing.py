@@ -1,0 +1,255 @@
+"""What `sightline compare` and `sightline evaluate` share: options, progress, the plan, and what they print."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sightline.cli.explain import SOME_FAILED
+from sightline.cli.parser import Parser, whole
+from sightline.errors import SpecError
+
+if TYPE_CHECKING:
+    from sightline.evaluation.base import Metric
+    from sightline.evaluation.comparison import Comparison
+    from sightline.models.classifier import Classifier
+    from sightline.runs.contest_book import Contest, Entry, Judged
+
+
+class Work(Protocol):
+    """What is to be done, once the network is loaded."""
+
+    def __call__(self, classifier: Classifier) -> tuple[Contest, Callable[[Comparison], Sequence[Comparison]]]:
+        """The contest, and which parts of the pictures are told apart."""
+
+
+def add_how(parser: Parser, metrics: str, out: str) -> None:
+    """Methods, metrics, how the network is asked, and what comes out."""
+    how = parser.add_argument_group("how")
+    how.add_argument(
+        "--methods",
+        "--method",
+        action="append",
+        metavar="LIST",
+        help="names with commas between, as in grad-cam,occlusion(window=64), or all (the default): every method that "
+        "the network supports",
+    )
+    how.add_argument(
+        "--metrics", "--metric", action="append", metavar="LIST", help=f"who judges, likewise (default: {metrics})"
+    )
+    how.add_argument("--budget", type=whole(1), metavar="N", help="leave out methods of more passes a picture")
+    how.add_argument("--layer", metavar="L", help="where methods look that look at a layer (default: found)")
+    how.add_argument("--precision", choices=("float32", "fast"), default="float32", help="fast: bfloat16")
+    how.add_argument(
+        "--runtime", choices=("auto", "eager", "openvino"), default="auto", help="eager: torch alone (default: auto)"
+    )
+    how.add_argument("--device", metavar="D", help="as torch names it: cpu, cuda, cuda:1, mps")
+    how.add_argument(
+        "--seed",
+        type=whole(0),
+        default=0,
+        metavar="N",
+        help="of random methods, random maps and intervals (default: 0)",
+    )
+    given = parser.add_argument_group("what comes out")
+    given.add_argument("--out", default=out, metavar="DIR", help=f"report, values, maps (default: {out})")
+    given.add_argument("--plan", action="store_true", help="print what it would cost, and stop")
+    given.add_argument("--json", action="store_true", help="print the comparison as JSON, and nothing else")
+    given.add_argument("--quiet", action="store_true", help="no plan and no progress")
+
+
+def listed(words: Sequence[str] | None, default: Sequence[str]) -> list[str]:
+    """Names of a list with commas between, which brackets and quotes protect.
+
+    Raises:
+        SpecError: an empty name, or a bracket that is not closed.
+    """
+    if not words:
+        return list(default)
+    return [name for text in words for name in _split(text)]
+
+
+def _split(text: str) -> list[str]:
+    parts, depth, quoted = [""], 0, False
+    for letter in text:
+        quoted ^= letter == '"'
+        depth += 0 if quoted else (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0 and not quoted:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    names = [part.strip() for part in parts]
+    if not all(names):
+        raise SpecError(f"a name is missing in {text!r}: give names with commas between, as in grad-cam,occlusion")
+    return names
+
+
+def methods_of(arguments: argparse.Namespace) -> Any:
+    """The methods as `compare` takes them, read before anything heavy."""
+    from sightline.attribution.table import METHODS
+    from sightline.runs.compare import ALL
+
+    names = listed(arguments.methods, [ALL])
+    if ALL in names:
+        others = [METHODS.make(name) for name in names if name != ALL]
+        return [*others, *(value for name in METHODS if (value := METHODS.make(name)) not in others)] if others else ALL
+    return [METHODS.make(name) for name in names]
+
+
+def contest_of_words(
+    arguments: argparse.Namespace,
+    classifier: Classifier,
+    entries: Sequence[Entry],
+    wanted: tuple[Any, tuple[Metric, ...]],
+    maps: Mapping[str, Sequence[Any]] | None = None,
+) -> Contest:
+    """The contest that the words ask for; `wanted` are the methods and the metrics."""
+    from sightline.runs.compare import chosen, contest_of, supported
+    from sightline.runs.order import Order
+
+    methods, metrics = wanted
+    order = Order(
+        methods=chosen(methods, classifier, layer=arguments.layer, seed=arguments.seed) if methods else (),
+        precision=arguments.precision,
+        runtime=arguments.runtime,
+    )
+    contest = contest_of(classifier, entries, order, metrics, maps=maps or {}, seed=arguments.seed)
+    return supported(classifier, contest, arguments.budget)
+
+
+def perform(arguments: argparse.Namespace, classifier: Classifier, work: Work, notes: Sequence[str] = ()) -> int:
+    """Plan, do, write, tell; the exit code."""
+    from sightline.reports.folder import OutputFolder
+    from sightline.runs.compared import compare_into
+
+    printed = sys.stdout
+    with contextlib.ExitStack() as stack:
+        folder = None if arguments.plan else stack.enter_context(OutputFolder(Path(arguments.out)))
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))  # what other libraries print must not come between
+        contest, parts = work(classifier)
+        if folder is None or not arguments.quiet:
+            words = plan_words(classifier, contest)
+            print(words, file=printed if folder is None else sys.stderr)
+        if folder is None:
+            return 0
+        watch = _Watch(contest, quiet=arguments.quiet)
+        contest = dataclasses.replace(contest, order=dataclasses.replace(contest.order, progress=watch.passes))
+        with watch:
+            found, manifest = compare_into(
+                classifier, contest, folder, command=arguments.words, watch=watch.see, parts=parts, notes=notes
+            )
+        more = list(parts(found))
+    if arguments.json:
+        record = found.record() | {
+            "parts": [one.record() for one in more],
+            "totals": manifest.totals,
+            "notes": list(notes),
+        }
+        print(json.dumps(record, indent=1, allow_nan=False))
+    else:
+        _tell([found, *more], Path(arguments.out) / manifest.report, notes)
+    named = arguments.methods and any(str(name) in found.refused for name in contest.refused)
+    return SOME_FAILED if found.failures or named else 0
+
+
+def plan_words(classifier: Classifier, contest: Contest) -> str:
+    """What a contest will cost, told before it begins."""
+    from sightline.cli.planning import duration
+    from sightline.cli.tables import table
+    from sightline.runs.compare import foretold
+
+    plans = foretold(classifier, contest)
+    told = {str(plan.method) for plan in plans}
+    untold = [str(method) for method in contest.order.methods if str(method) not in told]
+    pictures = len(contest.entries)
+    rows = [
+        [f"{'≤ ' if plan.at_most else ''}{plan.passes.forward + plan.passes.backward:,}", duration(plan.seconds),
+         str(plan.method)]
+        for plan in sorted(plans, key=lambda plan: plan.seconds)
+    ]  # fmt: skip
+    seconds = pictures * sum(plan.seconds for plan in plans)
+    lines = [table(["passes", "seconds", "method, for one picture"], rows)] if rows else []
+    lines += [f"not known beforehand: {', '.join(untold)}"] if untold else []
+    lines += [f"left out: {name}: {reason}" for name, reason in contest.refused.items()]
+    costs = "; ".join(f"{metric} {metric.traits.cost}" for metric in contest.metrics)
+    lines.append(
+        f"{pictures} pictures: about {duration(seconds)} for the maps. Judging each comes on top, passes: {costs}."
+    )
+    return "\n".join(lines)
+
+
+def _tell(found: Sequence[Comparison], report: Path, notes: Sequence[str]) -> None:
+    from sightline.reports.names import shown
+
+    for number, one in enumerate(found):
+        print(f"{chr(10) if number else ''}{shown_lines(one.table())}")
+    whole = found[0]
+    for note in notes:
+        print(f"note: {shown(note)}")
+    if whole.refused:
+        print("\nnot compared:")
+        print("\n".join(f"  {shown(name)}: {shown(reason)}" for name, reason in whole.refused.items()))
+    if whole.failures:
+        print(f"\nfailed: {len(whole.failures)}, told above and in the report")
+    print(f"report: {shown(str(report))}")
+
+
+def shown_lines(text: str) -> str:
+    """Several lines, each as it can be read."""
+    from sightline.reports.names import shown
+
+    return "\n".join(shown(line) for line in text.split("\n"))
+
+
+class _Watch:
+    """Progress on stderr: a bar where that is a terminal, else a line a picture; failures are always told."""
+
+    def __init__(self, contest: Contest, *, quiet: bool) -> None:
+        from sightline.evaluation.baselines import BASELINES
+
+        self._rows = len(contest.order.methods) + len(contest.maps) + len(BASELINES)
+        self._pictures, self._quiet, self._last = len(contest.entries), quiet, -1
+        self._bar: Any = None
+
+    def __enter__(self) -> None:
+        if not self._quiet and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=self._rows * self._pictures, unit="map", file=sys.stderr, leave=False)
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def passes(self, done: int, expected: int) -> None:
+        """Passes of the question at hand."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"pass {done} of {expected}")
+
+    def see(self, found: Judged | Mapping[str, str]) -> None:
+        """A map is judged, or something failed."""
+        from sightline.reports.names import shown
+
+        if isinstance(found, Mapping):
+            what = " ".join(found[key] for key in ("picture", "method", "metric") if found[key])
+            self._line(f"{shown(what)}: {shown(found['reason'])}")
+            return
+        if self._bar is not None:
+            self._bar.update()
+            self._bar.set_description_str(shown(found.row))
+        elif not self._quiet and found.place != self._last:
+            self._last = found.place
+            label, likely = shown(found.explained.label), found.explained.probability
+            self._line(f"[{found.place + 1}/{self._pictures}] {shown(found.ready.picture.name)}: {label} {likely:.1%}")
+
+    def _line(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
+        else:
+            print(text, file=sys.stderr, flush=True)

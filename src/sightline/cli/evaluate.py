@@ -1,0 +1,111 @@
+"""`sightline evaluate`: methods, or the maps of another tool, on photographs whose objects are known."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sightline.cli.checks import check_target, read_labels
+from sightline.cli.comparing import add_how, contest_of_words, listed, methods_of, perform
+from sightline.cli.explain import add_network
+from sightline.cli.parser import Parser, whole
+from sightline.errors import UsageError
+
+if TYPE_CHECKING:
+    from sightline.evaluation.comparison import Comparison
+    from sightline.models.classifier import Classifier
+    from sightline.runs.contest_book import Contest
+
+METRICS = ("pointing-game", "relevance-mass")
+OUT = "sightline-evaluate"
+TRUTH = "truth"
+_EXAMPLES = """examples:
+  sightline evaluate photos/ --methods grad-cam,lrp --model torchvision/resnet50
+  sightline evaluate val2017/ --truth instances_val2017.json --most 50 --metrics pointing-game,deletion
+  sightline evaluate photos/ --truth boxes.csv --maps maps-of-another-tool/
+
+The truth is a CSV of boxes (file,label,x0,y0,x1,y1), a COCO JSON (polygons, boxes, run-length masks), Pascal VOC XML
+files, or mask pictures (masks/dog.png or dog_mask.png). Objects of a quarter of the picture or less are told apart.
+exit codes: 0 done, 2 the command was wrong, 3 a picture, method or metric failed and is told, the others are done"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options of the command."""
+    parser.usage = "sightline evaluate DATA [options]"
+    parser.epilog = _EXAMPLES
+    parser.add_argument("data", metavar="DATA", help="a folder of photographs with truth, or the truth's file in it")
+    what = parser.add_argument_group("what is explained")
+    what.add_argument("--truth", metavar="FILE", help="the truth, where it is not found by what is there")
+    add_network(what, target="in place of the truth's class (default: that, else top)")
+    what.add_argument("--most", type=whole(1), metavar="N", help="only the first N pictures of the truth")
+    what.add_argument("--maps", action="append", metavar="DIR", help="maps of another tool: one .npy a picture, h × w")
+    add_how(parser, " and ".join(METRICS), OUT)
+    parser.set_defaults(target=TRUTH)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the words say; the exit code."""
+    from sightline.runs.pictures import existing_file
+
+    data = _place(arguments.data)
+    truth_file = None if arguments.truth is None else _place(arguments.truth)
+    folders = {Path(word).name or word: _folder(word) for word in arguments.maps or ()}
+    for word, what in ((arguments.weights, "weights"), (arguments.labels, "labels")):
+        if word is not None:
+            existing_file(word, what)
+    with contextlib.redirect_stdout(sys.stderr):
+        from sightline.evaluation.evaluate import as_metrics
+        from sightline.models.catalogue import load
+        from sightline.runs.truth.found import entries_of, maps_of, truth_of
+
+        metrics = as_metrics(listed(arguments.metrics, METRICS))
+        methods = methods_of(arguments) if arguments.methods or not folders else ()
+        truth = truth_of(data, truth_file)
+        classifier = load(
+            arguments.model,
+            weights=arguments.weights,
+            labels=read_labels(arguments.labels),
+            preparation=arguments.preparation,
+            trust=arguments.trust,
+            head=arguments.head,
+            device=arguments.device,
+        )
+        target = None if arguments.target == TRUTH else arguments.target
+        if target is not None:
+            check_target(target, classifier)
+        known = entries_of(data, truth, classifier.labels, target, arguments.most)
+        maps = {name: maps_of(folder, known.entries) for name, folder in folders.items()}
+
+    def work(classifier: Classifier) -> tuple[Contest, Callable[[Comparison], Sequence[Comparison]]]:
+        contest = contest_of_words(arguments, classifier, known.entries, (methods, metrics), maps)
+        return contest, lambda found: _parts(found, known.difficult)
+
+    print(f"{truth.form}: {len(known.entries)} pictures and classes", file=sys.stderr)
+    return perform(arguments, classifier, work, notes=known.notes)
+
+
+def _parts(found: Comparison, difficult: Sequence[bool]) -> list[Comparison]:
+    """The difficult pictures by themselves, where they are not all or none."""
+    kept = [difficult[place] for place in found.places]
+    if all(kept) or not any(kept):
+        return []
+    return [found.subset(kept, "difficult: the object covers a quarter of the picture or less")]
+
+
+def _place(word: str) -> Path:
+    """A file or folder that is there."""
+    from sightline.runs.pictures import existing_file
+
+    path = Path(word).expanduser()
+    return path if path.is_dir() else existing_file(word, "truth")
+
+
+def _folder(word: str) -> Path:
+    path = Path(word).expanduser()
+    if not path.is_dir():
+        raise UsageError(f"--maps {word}: there is no such folder")
+    return path

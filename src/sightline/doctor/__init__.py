@@ -1,0 +1,1 @@
+"""What is wrong with a network before anything is explained, and which methods can be trusted on it."""

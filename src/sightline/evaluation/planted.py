@@ -1,0 +1,180 @@
+"""Planted evidence: a truth for any network. A patch to which the network is known to respond is pasted into pictures.
+
+What the patch does is measured, not assumed: the target's probability in each picture with and without it. Where it
+decides (from at most `WITHOUT` to at least `WITH`), a map of the target in the pasted picture must point at the patch.
+
+    patch    found by signed gradient ascent on the target's log-probability over pictures and places (T. Brown,
+             D. Mané, A. Roy, M. Abadi and J. Gilmer, "Adversarial Patch", 2017, equation 1, with the steps of
+             A. Madry et al., ICLR 2018); of a network without gradients the best of seeded candidates by its measured
+             effect, changed square by square as long as that helps (M. Andriushchenko et al., "Square Attack", ECCV
+             2020, algorithm 2); or given
+    mass     share of the map's positive values on the patch
+    rank     of the highest pixels, as many as the patch has, the share that lies on it
+    peak     1 where the map's maximum lies on the patch
+
+Knowing nothing, all three are about the patch's share of the picture (`Planted.chance`). Nothing is trained, and the
+same seed plants the same patch in the same places.
+
+    planted = plant(Passes(model), pixels)                    # pixels: b c h w, prepared
+    maps = GradCam()(passes, planted.pixels, planted.target)
+    planted.judge(maps.at_pixels(*planted.pixels.shape[2:]))  # a PlantedValue a picture
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sightline.errors import NotSupportedError, UsageError
+from sightline.evaluation.patches import CANDIDATES, Pasted, ascended, chosen, climbed, corners_in, nearest_classes
+from sightline.evaluation.worlds.scores import mass_on, rank_on
+from sightline.models.classifier import Classifier
+from sightline.models.targets import Target
+from sightline.passes.passes import Passes
+from sightline.types import Map, Pixels, Scores
+
+WITHOUT, WITH = 0.1, 0.5
+
+
+class PlantedValue(NamedTuple):
+    """What one map says of the patch, each from 0 to 1."""
+
+    mass: float
+    rank: float
+    peak: float
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Planted:
+    """Pictures in which the evidence for the target is known.
+
+    Attributes:
+        pixels: `b c h w`, with the patch.
+        boxes: `b 4` integers: top, left, bottom, right, ends excluded.
+        target: the class that the patch speaks for, one a picture.
+        without: `b`, the target's probability without the patch.
+        with_: `b`, and with it.
+        patch: `c s s`.
+        origin: how the patch was found, in words.
+        left_out: how many pictures were left out because the patch did not decide there.
+    """
+
+    pixels: Pixels
+    boxes: NDArray[np.int64]
+    target: Target
+    without: NDArray[np.float64]
+    with_: NDArray[np.float64]
+    patch: torch.Tensor
+    origin: str
+    left_out: int
+
+    @cached_property
+    def masks(self) -> NDArray[np.bool_]:
+        """`b h w`, True on the patch."""
+        masks = np.zeros((len(self.boxes), *self.pixels.shape[2:]), dtype=bool)
+        for mask, (top, left, bottom, right) in zip(masks, self.boxes.tolist(), strict=True):
+            mask[top:bottom, left:right] = True
+        return masks
+
+    @property
+    def chance(self) -> float:
+        """The patch's share of the picture: what a map that knows nothing gets."""
+        return float(self.masks.mean())
+
+    def judge(self, maps: Map) -> list[PlantedValue]:
+        """What maps `b h w` of the target say of the patch, picture by picture."""
+        values = maps.detach().float().cpu().numpy()
+        if values.shape != self.masks.shape:
+            raise UsageError(f"maps of {values.shape} came for planted pictures of {self.masks.shape} (b h w)")
+        return [
+            PlantedValue(mass_on(map, mask), rank_on(map, mask), float(mask.flat[int(map.argmax())]))
+            for map, mask in zip(values, self.masks, strict=True)
+        ]
+
+
+def plant(
+    model: Passes | Classifier | Any,
+    pixels: Pixels,
+    *,
+    target: int | None = None,
+    patch: torch.Tensor | None = None,
+    side: float = 0.3,
+    steps: int = 60,
+    seed: int = 0,
+) -> Planted:
+    """Paste evidence for one class into pictures.
+
+    Costs, for b pictures, 3·b·steps forward and backward passes to find a patch, and as many to find the class (without
+    gradients 48·b + 8·b·steps forward ones, none for a patch that is given), and 2·b forward passes to measure it.
+
+    Args:
+        model: the network, or `Passes`.
+        pixels: `b c h w`, prepared.
+        target: the class to plant; by default, of the three nearest that no picture is named by, the one that a short
+            ascent comes furthest with (of a network without gradients the one that the best candidate speaks for).
+        patch: `c s s` in the network's units, with a target; found where it is not given.
+        side: of a patch that is to be found, as a part of the picture's smaller side.
+        steps: of gradient ascent, or of search.
+        seed: of places, start and candidates.
+
+    Raises:
+        UsageError: a patch without a target, or one that does not fit.
+        NotSupportedError: the patch decides in no picture.
+    """
+    passes = model if isinstance(model, Passes) else Passes(model)
+    generator = torch.Generator().manual_seed(seed)
+    if patch is not None and (target is None or patch.ndim != 3 or patch.shape[0] != pixels.shape[1]):
+        raise UsageError(f"a patch is c s s with the pictures' channels and comes with its target=, got {target=}")
+    edge = int(patch.shape[-1]) if patch is not None else max(2, round(side * min(pixels.shape[2:])))
+    if (patch is not None and patch.shape[1] != edge) or edge >= min(pixels.shape[2:]):
+        raise UsageError(f"a patch is square and smaller than the pictures, got side {edge} for {pixels.shape[2:]}")
+    with passes:
+        clean = passes.scores(pixels)
+        if patch is not None:
+            assert target is not None
+            found, index, origin = patch, target, "given"
+        elif passes.classifier.gradients:
+            classes = nearest_classes(clean) if target is None else [target]
+            found, index = ascended(passes, pixels, classes, edge, steps, generator)
+            origin = f"found by {steps} steps of gradient ascent"
+        else:
+            start, index = chosen(passes, pixels, clean, target, edge, generator)
+            found = climbed(passes, pixels, start, index, steps, generator)
+            origin = f"the best of {CANDIDATES} candidates by measured effect, after {steps} steps of search"
+        return _measured(passes, pixels, clean, (found, index, origin), generator)
+
+
+def _measured(
+    passes: Passes, pixels: Pixels, clean: Scores, planted: tuple[torch.Tensor, int, str], generator: torch.Generator
+) -> Planted:
+    """The patch in a place of its own in each picture, its effect, and the pictures where it decides."""
+    patch, index, origin = planted
+    corners = corners_in(pixels, patch.shape[-1], len(pixels), generator)
+    pasted = torch.cat(
+        [Pasted(patch[None], corners[row : row + 1]).make(one[None], slice(0, 1)) for row, one in enumerate(pixels)]
+    )
+    target = Target.of(index, len(pixels))
+    without, with_ = (passes.probability(scores, target) for scores in (clean, passes.scores(pasted)))
+    decides = ((without <= WITHOUT) & (with_ >= WITH)).cpu()
+    if not decides.any():
+        raise NotSupportedError(
+            f"the patch ({origin}) moves class {index} from {float(without.mean()):.1%} to {float(with_.mean()):.1%} "
+            "in the mean and decides in no picture: give a larger side=, more steps=, another target= or a patch="
+        )
+    side = patch.shape[-1]
+    boxes = torch.cat([corners, corners + side], 1)[decides]
+    return Planted(
+        pixels=pasted[decides.to(pasted.device)],
+        boxes=boxes.numpy(),
+        target=target.rows(decides),
+        without=without.double().cpu().numpy()[decides.numpy()],
+        with_=with_.double().cpu().numpy()[decides.numpy()],
+        patch=patch,
+        origin=origin,
+        left_out=int((~decides).sum()),
+    )

@@ -1,0 +1,230 @@
+"""The page of a comparison: who leads and what is noise, value against cost, and the maps behind the numbers.
+
+Like every report it is one file that loads nothing; it runs no script at all.
+"""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+from PIL import Image
+
+from sightline.evaluation.base import Metric
+from sightline.evaluation.comparison import Comparison
+from sightline.evaluation.comparison_words import arrow, mark, mean_rank, passes, seconds
+from sightline.evaluation.result import Judgement
+from sightline.evaluation.standing import Standing
+from sightline.images.frame import Frame
+from sightline.pictures.overlay import overlay
+from sightline.pictures.scale import number
+from sightline.pictures.scatter import Point, scatter_svg
+from sightline.pictures.sheets import webp
+from sightline.pictures.style import Style
+from sightline.reports.compose import readable, words_of
+from sightline.reports.names import shown
+
+MOST_PICTURES = 12
+"""Pictures whose maps the page shows."""
+THUMB = 168
+"""Pixels of the longer side of a map in the gallery."""
+_QUALITY = 72
+
+
+@dataclass(frozen=True)
+class Thumb:
+    """One map over its picture, small, and its values in words."""
+
+    image: str
+    values: tuple[tuple[str, str], ...]
+
+
+@dataclass(eq=False)
+class Strip:
+    """One picture of the gallery: its name, what was explained, the picture, and row → map."""
+
+    name: str
+    target: str
+    photograph: str
+    thumbs: dict[str, Thumb] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What the page tells of the run."""
+
+    settings: Sequence[tuple[str, str]] = ()
+    command: Sequence[str] = ()
+    created: str = ""
+    notes: Sequence[str] = ()
+
+
+def small(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture `h w 3` as the gallery shows it."""
+    image = Image.fromarray(np.ascontiguousarray(rgb))
+    image.thumbnail((THUMB, THUMB), Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
+def photograph(rgb: NDArray[np.uint8]) -> str:
+    """The small picture as a data address."""
+    return _data(webp(rgb, _QUALITY))
+
+
+def thumb(
+    rgb: NDArray[np.uint8], frame: Frame, map: NDArray[np.float32], judgements: Sequence[Judgement], style: Style
+) -> Thumb:
+    """One map over its small picture.
+
+    Args:
+        rgb: what `small` gave.
+        frame: of the picture as it was given.
+        map: `h w`, in the frame of the network's input.
+        judgements: its values.
+        style: how maps are drawn.
+    """
+    inside = replace(frame, picture=(rgb.shape[0], rgb.shape[1]))
+    values, seen = inside.to_picture(map), inside.seen()
+    hidden = None if seen.all() else seen
+    drawn = overlay(rgb, values, style, style.scale(values, hidden), hidden)
+    told = tuple((f"{one.metric.name} {arrow(one.metric)}", number(one.value)) for one in judgements)
+    return Thumb(_data(webp(drawn, _QUALITY)), told)
+
+
+def comparison_html(found: Sequence[Comparison], gallery: Sequence[Strip], about: About) -> str:
+    """The page.
+
+    Args:
+        found: the comparison, then the same for parts of the pictures, such as the difficult ones.
+        gallery: pictures with their maps.
+        about: the run.
+    """
+    whole = found[0]
+    order = [row.name for row in whole.order]
+    return _template().render(
+        title=_title(whole),
+        model=shown(whole.model),
+        words=[shown(sentence) for sentence in whole.words()],
+        notes=readable(about.notes),
+        tables=[_table(one) for one in found],
+        heads=[(metric.name, str(metric), *words_of(metric), metric.traits.better) for metric in whole.judged],
+        charts=[_chart(whole, metric) for metric in whole.judged],
+        differences=[_differences(whole, metric) for metric in whole.judged] if len(whole.pictures) > 1 else [],
+        order=[shown(name) for name in order],
+        gallery=[_strip(strip, order) for strip in gallery[:MOST_PICTURES]],
+        left_out=len(whole.pictures) - min(len(gallery), MOST_PICTURES),
+        refused=[(shown(name), shown(reason)) for name, reason in whole.refused.items()],
+        failures=[{key: shown(value) for key, value in one.items()} for one in whole.failures],
+        settings=[(name, shown(value)) for name, value in about.settings],
+        command=shown(shlex.join(["sightline", *about.command])) if about.command else "",
+        created=about.created,
+        css=Markup(_text("report.css") + _text("comparison.css")),
+    )
+
+
+def _title(found: Comparison) -> str:
+    methods = sum(row.kind != "baseline" for row in found.rows)
+    pictures = "one picture" if len(found.pictures) == 1 else f"{len(found.pictures)} pictures"
+    return f"{methods} {'method' if methods == 1 else 'methods'} on {pictures}"
+
+
+def _table(found: Comparison) -> dict[str, Any]:
+    """One table: rows in order, a cell a metric."""
+    rows = [
+        {
+            "name": shown(row.name),
+            "kind": row.kind,
+            "cells": [_cell(found, metric, found.standings(metric).get(row.name), row.name) for metric in found.judged],
+            "rank": mean_rank(found, row.name),
+            "passes": passes(row),
+            "seconds": seconds(row),
+        }
+        for row in found.order
+    ]
+    heads = [(metric.name, arrow(metric), str(metric)) for metric in found.judged]
+    return {
+        "only": found.only,
+        "pictures": len(found.pictures),
+        "heads": heads,
+        "rows": rows,
+        "words": [shown(one) for one in found.words()],
+    }
+
+
+def _cell(found: Comparison, metric: Metric, one: Standing | None, name: str) -> dict[str, str]:
+    if one is None:
+        return {"mean": "–", "span": "", "mark": "", "kind": "none"}
+    span = one.interval
+    ends = "" if span.low is None or span.high is None else f"{span.low:.3g} to {span.high:.3g}"
+    short = f" · n {span.n}" if span.n < len(found.pictures) else ""
+    signs = mark(found, metric, name)
+    kind = "best" if "*" in signs else "near" if "≈" in signs else "plain"
+    return {"mean": f"{span.mean:.3g}", "span": ends + short, "mark": signs, "kind": kind}
+
+
+def _chart(found: Comparison, metric: Metric) -> dict[str, Any]:
+    """Value against passes, and the best baseline as a line."""
+    standings, chance = found.standings(metric), found.chance(metric)
+    points = [
+        Point(name, found.row(name).passes, one.interval.mean, one.interval.low, one.interval.high, one.front)
+        for name, one in standings.items()
+        if found.row(name).kind == "method"
+    ]
+    level = None if chance is None else (f"{chance} (chance)", standings[chance].interval.mean)
+    drawing = scatter_svg(points, chance=level, y_label=metric.name) if points else ""
+    return {"title": words_of(metric)[0], "better": metric.traits.better, "svg": Markup(drawing)}
+
+
+def _differences(found: Comparison, metric: Metric) -> dict[str, Any]:
+    """Every row against the best method and against the best baseline."""
+    rows = []
+    for name, one in found.standings(metric).items():
+        told = [
+            ("", "", "") if apart is None else (apart.interval.words(), _p(apart.p), apart.verdict)
+            for apart in (one.to_best, one.to_chance)
+        ]
+        rows.append((shown(name), *told))
+    return {
+        "title": words_of(metric)[0],
+        "best": shown(found.best(metric) or "–"),
+        "chance": shown(found.chance(metric) or "–"),
+        "rows": rows,
+    }
+
+
+def _p(p: float | None) -> str:
+    return "" if p is None else "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def _strip(strip: Strip, order: Sequence[str]) -> Mapping[str, Any]:
+    return {
+        "name": shown(strip.name),
+        "target": shown(strip.target),
+        "photograph": strip.photograph,
+        "thumbs": [strip.thumbs.get(name) for name in order],
+    }
+
+
+def _data(content: bytes) -> str:
+    return f"data:image/webp;base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _text(name: str) -> str:
+    return files("sightline.reports").joinpath(name).read_text("utf-8")
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(_text("comparison.html"))

@@ -1,0 +1,154 @@
+"""What a contest is about, and what is known of it so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from sightline.attribution.result import Attribution, Explained
+from sightline.errors import PictureError, SightlineError
+from sightline.evaluation.base import Curve, Metric
+from sightline.evaluation.baselines import BASELINES
+from sightline.evaluation.comparison import Comparison
+from sightline.evaluation.result import Judgement
+from sightline.evaluation.standing import Contender
+from sightline.evaluation.subject import Subject
+from sightline.models.classifier import Classifier
+from sightline.models.intake import Prepared
+from sightline.models.targets import Wanted
+from sightline.runs.order import Order
+from sightline.types import Count
+
+ONE_LEVEL = "max-box-acc"
+"""The metric whose level its authors choose over all pictures."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Entry:
+    """One picture of a contest: the words it was given by, what is loaded, what is explained, where the object is."""
+
+    path: str
+    source: Any
+    target: Wanted = "top"
+    mask: Any = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Contest:
+    """What is to be done.
+
+    Attributes:
+        entries: the pictures.
+        order: the methods, and how the network is asked; its target is not looked at.
+        metrics: who judges.
+        maps: of other tools: a name → one map a picture, None where there is none.
+        refused: methods that were left out beforehand, with the reason.
+        seed: of the random baselines, and of the intervals.
+    """
+
+    entries: Sequence[Entry]
+    order: Order
+    metrics: tuple[Metric, ...]
+    maps: Mapping[str, Sequence[NDArray[Any] | None]] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Judged:
+    """One map with its judgements: what a report shows behind a cell."""
+
+    place: int
+    row: str
+    ready: Prepared
+    subject: Subject
+    explained: Explained
+    judgements: tuple[Judgement, ...]
+    attribution: Attribution | None = None
+    passes: Count = Count()
+    seconds: float | None = None
+
+
+@dataclass(eq=False)
+class Book:
+    """What is known so far."""
+
+    refused: dict[str, str]
+    values: dict[str, dict[str, list[float | None]]] = field(default_factory=dict)
+    costs: dict[str, list[tuple[Count, float | None]]] = field(default_factory=dict)
+    failures: list[dict[str, str]] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    curves: dict[str, dict[str, list[Curve]]] = field(default_factory=dict)
+    targets: list[str] = field(default_factory=list)
+    defect: Exception | None = None
+
+    def open(self, place: int, picture: str, target: str) -> None:
+        """Begin a picture: every row has no value yet."""
+        self.places.append(place)
+        self.pictures.append(picture)
+        self.targets.append(target)
+        for rows in self.values.values():
+            for row in rows.values():
+                row.append(None)
+
+    def enter(self, done: Judged) -> None:
+        """Keep the values of one map of the picture at hand."""
+        self.costs.setdefault(done.row, []).append((done.passes, done.seconds))
+        for judgement in done.judgements:
+            rows = self.values.setdefault(str(judgement.metric), {})
+            rows.setdefault(done.row, [None] * len(self.pictures))[-1] = judgement.value
+            if judgement.metric.name == ONE_LEVEL and judgement.curve is not None:
+                self.curves.setdefault(str(judgement.metric), {}).setdefault(done.row, []).append(judgement.curve)
+
+
+def comparison_of(classifier: Classifier, contest: Contest, book: Book) -> Comparison:
+    names = [str(method) for method in contest.order.methods]
+    kinds = dict.fromkeys(names, "method") | dict.fromkeys(contest.maps, "maps") | dict.fromkeys(BASELINES, "baseline")
+    return Comparison(
+        model=classifier.name,
+        pictures=tuple(book.pictures),
+        targets=tuple(book.targets),
+        rows=tuple(_contender(name, kind, book.costs[name]) for name, kind in kinds.items() if name in book.costs),
+        metrics=contest.metrics,
+        values={
+            metric: {row: tuple(values) for row, values in rows.items() if any(one is not None for one in values)}
+            for metric, rows in book.values.items()
+        },
+        refused=book.refused,
+        failures=tuple(book.failures),
+        seed=contest.seed,
+        places=tuple(book.places),
+        curves=book.curves,
+    )
+
+
+def _contender(name: str, kind: str, costs: Sequence[tuple[Count, float | None]]) -> Contender:
+    timed = [seconds for _, seconds in costs if seconds is not None]
+    return Contender(
+        name=name,
+        kind=kind,
+        forward=sum(count.forward for count, _ in costs) / len(costs),
+        backward=sum(count.backward for count, _ in costs) / len(costs),
+        seconds=sum(timed) / len(timed) if timed else None,
+    )
+
+
+def failure_of(entry: Entry, error: Exception, row: str = "", metric: Metric | None = None) -> dict[str, str]:
+    """One thing that could not be done, in words."""
+    known = isinstance(error, SightlineError)
+    kind = error.kind if isinstance(error, PictureError) else type(error).__name__ if known else "defect"
+    reason = error.reason if isinstance(error, PictureError) else str(error)
+    words = reason if known else f"this is a defect of Sightline: {type(error).__name__}: {reason}"
+    return {
+        "picture": Path(entry.path).name,
+        "path": entry.path,
+        "method": row,
+        "metric": "" if metric is None else str(metric),
+        "kind": kind,
+        "reason": " ".join(words.split()),
+    }

@@ -1,0 +1,143 @@
+"""COCO JSON: boxes, polygons and run-length masks.
+
+    {"images": [{"id", "file_name", …}], "annotations": [{"image_id", "category_id", "bbox": [x, y, w, h],
+     "segmentation": [[x, y, x, y, …], …] or {"size": [h, w], "counts": [runs] or "text"}}],
+     "categories": [{"id", "name"}]}
+
+or, shorter, a picture's name → {"objects": [{"name", "polygon": [[x, y], …]} or {"name", "box": [left, top, right,
+bottom]}]}. A crowd (`iscrowd`: many objects in one outline) is left out, and told. T.-Y. Lin et al., "Microsoft COCO:
+Common Objects in Context", ECCV 2014; the run-length text as in the authors' `maskApi.c`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import UsageError
+from sightline.reports.names import shown
+from sightline.runs.truth.things import Thing, Truth, number_of
+
+
+def read_coco(file: Path) -> Truth:
+    """The objects of a JSON file in either form.
+
+    Raises:
+        UsageError: no JSON, another form, or an annotation that is broken; with its place.
+    """
+    name = shown(file.name)
+    try:
+        content = json.loads(file.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{name} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise UsageError(f"{name} is not JSON: {str(error).splitlines()[0]}") from error
+    if isinstance(content, dict) and {"images", "annotations"} <= content.keys():
+        return _standard(content, name)
+    if isinstance(content, dict) and content and all(_is_short(one) for one in content.values()):
+        return _short(content, name)
+    raise UsageError(
+        f"{name} is no COCO file: expected images, annotations and categories, or a picture's name → objects"
+    )
+
+
+def _standard(content: Mapping[str, Any], name: str) -> Truth:
+    try:
+        files = {image["id"]: str(image["file_name"]) for image in content["images"]}
+        categories = {one["id"]: str(one["name"]) for one in content.get("categories", ())}
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"{name}: an image or a category lacks {error}") from error
+    things: dict[str, list[Thing]] = {}
+    crowds = 0
+    for number, one in enumerate(content["annotations"]):
+        where = f"{name}, annotation {number}"
+        if not isinstance(one, dict) or one.get("image_id") not in files:
+            raise UsageError(f"{where}: its image_id is none of the images")
+        if one.get("iscrowd"):
+            crowds += 1
+            continue
+        label = categories.get(one.get("category_id"))
+        things.setdefault(files[one["image_id"]], []).append(_thing(one, label, where))
+    notes = (f"{crowds} crowds (many objects in one outline) were left out",) if crowds else ()
+    return Truth(form=f"COCO objects of {name}", things=things, notes=notes)
+
+
+def _thing(one: Mapping[str, Any], label: str | None, where: str) -> Thing:
+    segments = one.get("segmentation")
+    if isinstance(segments, dict):
+        return Thing(label=label, mask=run_lengths(segments, where))
+    if segments:
+        return Thing(label=label, outlines=[_outline(flat, where) for flat in segments])
+    box = one.get("bbox")
+    if not isinstance(box, list) or len(box) != 4:
+        raise UsageError(f"{where}: it has neither a segmentation nor a bbox of four numbers")
+    x, y, w, h = (number_of(number, "bbox", where) for number in box)
+    return Thing(label=label, box=(x, y, x + w, y + h))
+
+
+def _outline(flat: Any, where: str) -> list[tuple[float, float]]:
+    if not isinstance(flat, list) or len(flat) < 6 or len(flat) % 2:
+        raise UsageError(f"{where}: a polygon is a row of x, y, x, y, … of three corners or more")
+    numbers = [number_of(number, "a corner", where) for number in flat]
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def run_lengths(segment: Mapping[str, Any], where: str) -> NDArray[np.bool_]:
+    """A mask `H W` from runs of pixels off and on in turn, down the columns.
+
+    Raises:
+        UsageError: runs that do not fill the mask, or text that is broken.
+    """
+    size, counts = segment.get("size"), segment.get("counts")
+    if not isinstance(size, list) or len(size) != 2 or not isinstance(counts, list | str):
+        raise UsageError(f"{where}: a run-length mask has size [height, width] and counts")
+    runs = _unpacked(counts, where) if isinstance(counts, str) else [int(number) for number in counts]
+    height, width = (int(number) for number in size)
+    if min(runs, default=0) < 0 or sum(runs) != height * width:
+        raise UsageError(f"{where}: its runs hold {sum(runs)} pixels, and its size is {height} × {width}")
+    values = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    return np.ascontiguousarray(values.reshape(width, height).T)
+
+
+def _unpacked(text: str, where: str) -> list[int]:
+    """Runs from COCO's text: five bits a letter, the sixth says whether more follow; differences from the third on."""
+    runs: list[int] = []
+    place = 0
+    while place < len(text):
+        number, bits, more = 0, 0, True
+        while more:
+            if place >= len(text) or not 0 <= (letter := ord(text[place]) - 48) < 64:
+                raise UsageError(f"{where}: the run-length text is broken at letter {place}")
+            number |= (letter & 31) << bits
+            more, place, bits = bool(letter & 32), place + 1, bits + 5
+            if not more and letter & 16:
+                number -= 1 << bits
+        runs.append(number + runs[-2] if len(runs) > 2 else number)
+    return runs
+
+
+def _is_short(one: Any) -> bool:
+    return isinstance(one, dict) and isinstance(one.get("objects"), list)
+
+
+def _short(content: Mapping[str, Any], name: str) -> Truth:
+    things: dict[str, list[Thing]] = {}
+    for picture, found in content.items():
+        for number, one in enumerate(found["objects"]):
+            where = f"{name}, {shown(picture)}, object {number}"
+            label, box, polygon = one.get("name"), one.get("box"), one.get("polygon")
+            if polygon is not None:
+                flat = [number for corner in polygon for number in corner]
+                thing = Thing(label=label, outlines=[_outline(flat, where)])
+            elif isinstance(box, list) and len(box) == 4:
+                left, top, right, bottom = (number_of(number, "box", where) for number in box)
+                thing = Thing(label=label, box=(left, top, right, bottom))
+            else:
+                raise UsageError(f"{where}: it has neither a polygon nor a box of four numbers")
+            things.setdefault(picture, []).append(thing)
+    return Truth(form=f"objects of {name}", things=things)

@@ -1,0 +1,240 @@
+"""Photographs with truth: which files are there, which form the truth has, which objects belong to which photograph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from sightline.errors import TargetError, UsageError, nearest
+from sightline.evaluation.masks import as_mask
+from sightline.models.targets import Labels, class_index
+from sightline.reports.names import shown
+from sightline.runs.contest_book import Entry
+from sightline.runs.pictures import SUFFIXES
+from sightline.runs.truth.coco import read_coco
+from sightline.runs.truth.table import read_table
+from sightline.runs.truth.things import Label, Thing, Truth, mask_of
+from sightline.runs.truth.voc import read_voc
+
+DIFFICULT = 0.25
+"""An object that covers this part of the picture or less is difficult to hit by chance."""
+_MASK_FOLDERS = ("masks", "mask", "SegmentationObject")
+_XML_FOLDERS = ("Annotations", "annotations")
+_TURNED = 5  # EXIF orientations from here on exchange width and height
+_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True, eq=False)
+class Set:
+    """Photographs with truth, ready to be judged: entries, which of them are difficult, and what must be known."""
+
+    entries: tuple[Entry, ...]
+    difficult: tuple[bool, ...]
+    notes: tuple[str, ...]
+
+
+def truth_of(data: Path, given: Path | None) -> Truth:
+    """The truth that was named, or that lies in the folder (or beside it, under its name).
+
+    Raises:
+        UsageError: none is there, several are, or it cannot be read.
+    """
+    if given is not None:
+        return _read(given)
+    if data.is_file():
+        return _read(data)
+    inside = _candidates(data)
+    found = inside or [one for suffix in (".csv", ".json") if (one := data.parent / f"{data.name}{suffix}").is_file()]
+    if not found:
+        raise UsageError(
+            f"{shown(str(data))} holds no truth: expected a CSV of boxes, a COCO JSON, VOC XML files, or mask pictures "
+            "(in masks/, or dog_mask.png beside dog.jpg); name it with --truth"
+        )
+    if len(found) > 1:
+        names = ", ".join(shown(one.name) for one in found[:4])
+        raise UsageError(f"{shown(str(data))} holds truth of several forms ({names}): say which with --truth")
+    return _read(found[0])
+
+
+def entries_of(data: Path, truth: Truth, labels: Labels, target: str | None = None, most: int | None = None) -> Set:
+    """One entry a photograph and class: the class of the truth where the network has it, else the top class.
+
+    Args:
+        data: where the photographs are: a folder, or the truth's own file, whose folder it is then.
+        truth: what is known of them.
+        labels: the network's class names.
+        target: what is explained in place of the truth's class.
+        most: only so many entries, the first ones.
+
+    Raises:
+        UsageError: no photograph of the truth is there, or an object lies outside of its picture.
+    """
+    files = _pictures(data if data.is_dir() else data.parent)
+    entries, difficult, missing, cut, unknown = list[Entry](), list[bool](), 0, 0, 0
+    for name, things in truth.things.items():
+        file = files.get(Path(name).name)
+        if file is None:
+            missing += 1
+            continue
+        for wanted, of_class in _by_class(things, labels, target).items():
+            if most is not None and len(entries) == most:
+                break
+            entry, small, clipped = _entry(file, wanted, of_class)
+            entries.append(entry)
+            difficult.append(small)
+            cut += clipped
+            unknown += wanted == "top" and target is None and any(thing.label is not None for thing in of_class)
+    if not entries:
+        first = shown(next(iter(truth.things)))
+        close = nearest(Path(first).name, files, most=1)
+        hint = f"; did you mean {shown(close[0])}?" if close else ""
+        raise UsageError(f"none of the {len(truth.things)} pictures of the truth is in the folder, as {first}{hint}")
+    notes = [*truth.notes]
+    notes += [f"{missing} of {len(truth.things)} pictures of the truth are not in the folder"] if missing else []
+    notes += [f"{cut} boxes were cut at the edge of their picture"] if cut else []
+    notes += (
+        [f"in {unknown} pictures the truth names no class of this network: its top class was explained, and every "
+         "object of the picture counts as the truth"]
+        if unknown else []
+    )  # fmt: skip
+    return Set(tuple(entries), tuple(difficult), tuple(notes))
+
+
+def _read(file: Path) -> Truth:
+    if file.is_dir():
+        xml = sorted(file.glob("*.xml"))
+        return read_voc(xml) if xml else _mask_files(file)
+    readers = {".csv": read_table, ".tsv": read_table, ".json": read_coco}
+    if file.suffix.lower() == ".xml":
+        return read_voc([file])
+    if file.suffix.lower() not in readers:
+        raise UsageError(f"{shown(file.name)} is no truth: expected .csv, .json, .xml, or a folder of .xml or masks")
+    return readers[file.suffix.lower()](file)
+
+
+def _candidates(data: Path) -> list[Path]:
+    """Every truth that lies in a folder."""
+    found = [one for pattern in ("*.csv", "*.json") for one in sorted(data.glob(pattern)) if not _ours(one)]
+    folders = [data / name for name in _XML_FOLDERS if any((data / name).glob("*.xml"))]
+    folders += [data / name for name in _MASK_FOLDERS if (data / name).is_dir()]
+    if any(data.glob("*.xml")) or any("mask" in one.stem for one in _files(data)):
+        folders.append(data)
+    return [*found, *{one.resolve(): one for one in folders}.values()]
+
+
+def _ours(file: Path) -> bool:
+    """What an earlier run of Sightline left."""
+    return file.name in ("manifest.json", "comparison.json", "values.csv")
+
+
+def _mask_files(folder: Path) -> Truth:
+    """Mask pictures: in a folder of their own under the photograph's name, or beside it as `dog_mask.png`."""
+    own = folder.name in _MASK_FOLDERS
+    things: dict[str, list[Thing]] = {}
+    for file in _files(folder):
+        stem = file.stem
+        for mark in ("_mask", ".mask", "-mask"):
+            stem = stem.removesuffix(mark)
+        if own or stem != file.stem:
+            things.setdefault(stem, []).append(Thing(file=file))
+    if not things:
+        raise UsageError(
+            f"{shown(str(folder))} holds no mask: expected dog_mask.png beside dog.jpg, or a folder masks/"
+        )
+    return Truth(form=f"mask pictures of {shown(folder.name)}", things=things)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(one for one in folder.iterdir() if one.suffix.lower() in SUFFIXES and one.is_file())
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    """Name and stem → photograph, also in folders beneath; masks are none."""
+    found: dict[str, Path] = {}
+    twice: set[str] = set()
+    for file in sorted(folder.rglob("*")):
+        if file.suffix.lower() not in SUFFIXES or not file.is_file() or _is_mask(file):
+            continue
+        for name in (file.name, file.stem):
+            if name in found and found[name] != file:
+                twice.add(name)
+            found.setdefault(name, file)
+    return {name: file for name, file in found.items() if name not in twice or name == file.name}
+
+
+def _is_mask(file: Path) -> bool:
+    return file.parent.name in _MASK_FOLDERS or file.stem.endswith(("_mask", ".mask", "-mask"))
+
+
+def _by_class(things: Sequence[Thing], labels: Labels, target: str | None) -> dict[Any, list[Thing]]:
+    """What is explained → the objects that are its truth: classes of this network, where the picture has one."""
+    if target is not None:
+        return {target: list(things)}
+    found: dict[Any, list[Thing]] = {}
+    for thing in things:
+        wanted = _index(thing.label, labels)
+        found.setdefault("top" if wanted is None else wanted, []).append(thing)
+    return {wanted: of_class for wanted, of_class in found.items() if wanted != "top" or len(found) == 1}
+
+
+def _index(label: Label, labels: Labels) -> int | None:
+    """The class that a label means to this network; none where it has no such class."""
+    if isinstance(label, int):
+        return label
+    if label is None or not labels:
+        return None
+    try:
+        return class_index(label, labels, len(labels))
+    except TargetError:
+        return None
+
+
+def _entry(file: Path, wanted: Any, things: Sequence[Thing]) -> tuple[Entry, bool, bool]:
+    """One photograph and class; whether its objects are small, and whether a box was cut."""
+    size = _size(file)
+    if size is None:  # told when it is its turn; no mask is ever looked at
+        return Entry(path=str(file), source=file, target=wanted, mask=False), False, False
+    try:
+        mask, cut = mask_of(things, size)
+        where = as_mask(mask, size)
+    except UsageError as error:
+        raise UsageError(f"{shown(file.name)}: {error}") from error
+    small = where is not None and bool(where.mean() <= DIFFICULT)
+    return Entry(path=str(file), source=file, target=wanted, mask=mask), small, cut
+
+
+def _size(file: Path) -> tuple[int, int] | None:
+    """(height, width) of the upright picture; none where it cannot be read."""
+    try:
+        with Image.open(file) as image:
+            width, height = image.size
+            turned = int(image.getexif().get(_ORIENTATION, 1)) >= _TURNED
+    except (OSError, ValueError, SyntaxError):  # whatever is wrong with it, `load` says so when it is its turn
+        return None
+    return (width, height) if turned else (height, width)
+
+
+def maps_of(folder: Path, entries: Iterable[Entry]) -> list[Any]:
+    """The maps of another tool: one .npy a photograph, under its name; None where there is none.
+
+    Raises:
+        UsageError: no map at all, or a file that is no array.
+    """
+    import numpy as np
+
+    found: list[Any] = []
+    for entry in entries:
+        file = folder / f"{Path(entry.path).stem}.npy"
+        try:
+            found.append(np.load(file, allow_pickle=False) if file.is_file() else None)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"the map {shown(file.name)} is no array: {str(error).splitlines()[0]}") from error
+    if all(one is None for one in found):
+        raise UsageError(
+            f"{shown(str(folder))} holds no map of these pictures: expected one .npy under each picture's name"
+        )
+    return found

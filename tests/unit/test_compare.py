@@ -1,0 +1,264 @@
+"""`compare` and its command: what is compared, what fails alone, and what is said of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import sightline
+from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.cli.comparing import listed
+from sightline.cli.main import main
+from sightline.demo.scenes import PICTURES, render
+from sightline.errors import NonFiniteError, SpecError, UsageError
+from sightline.evaluation.baselines import BASELINES, centre, moved, noise, patches
+from sightline.evaluation.comparison import Comparison
+from sightline.evaluation.standing import Contender
+from sightline.evaluation.table import METRICS
+from sightline.reports.compared import About, Strip, Thumb, comparison_html
+from sightline.reports.manifest import read_manifest
+
+SCENES = [render(PICTURES[name]) for name in ("dog", "cat", "owl")]
+IMAGES = [scene.image for scene in SCENES]
+FEW = ["deletion(steps=4)"]
+
+
+def brittle(error: Exception) -> Method:
+    """A method that breaks on the second picture it is shown, in the way that is asked for."""
+    seen = []
+
+    class Brittle(Method):
+        traits = Traits(family="test", needs=Needs.SCORES, cost="1 F", paper="")
+
+        def attribute(self, passes: Any, pixels: torch.Tensor, target: Any) -> Maps:
+            seen.append(1)
+            if len(seen) == 2:
+                raise error
+            return Maps(values=pixels.mean(1, keepdim=True))
+
+    return Brittle()
+
+
+def test_methods_and_baselines_are_judged_on_every_picture() -> None:
+    masks = [scene.masks["object"] for scene in SCENES]
+    found = sightline.compare("demo", IMAGES, ["grad-cam", "gradient"], [*FEW, "pointing-game"], mask=masks)
+    assert {row.name for row in found.rows} == {"grad-cam", "gradient", *BASELINES}
+    assert [str(metric) for metric in found.judged] == ["deletion(steps=4)", "pointing-game"]
+    assert all(len(row) == 3 for rows in found.values.values() for row in rows.values())
+    each = sightline.evaluate("demo", sightline.explain("demo", IMAGES, ["grad-cam"]), FEW)
+    assert found.values["deletion(steps=4)"]["grad-cam"] == pytest.approx([one.value for one in each])
+    assert (found.row("grad-cam").forward, found.row("grad-cam").backward) == (1, 1)
+    rows = list(csv.DictReader(io.StringIO(found.to_csv())))
+    assert len(rows) == 5 * 2 * 3
+    assert json.loads(json.dumps(found.record(), allow_nan=False))["words"] == found.words()
+    assert "3 pictures cannot tell any two of 5 rows apart" in found.table()
+    assert "<table>" in found._repr_html_()
+
+
+def test_what_a_method_costs_does_not_depend_on_who_came_before() -> None:
+    alone = sightline.compare("demo", IMAGES[:1], ["gradient"], FEW).row("gradient")
+    after = sightline.compare("demo", IMAGES[:1], ["input-times-gradient", "gradient"], FEW).row("gradient")
+    assert (alone.forward, alone.backward) == (after.forward, after.backward) == (1, 1)
+
+
+def test_one_picture_claims_nothing() -> None:
+    found = sightline.compare("demo", IMAGES[0], ["grad-cam", "gradient"], FEW)
+    one = found.standings("deletion(steps=4)")["gradient"]
+    assert one.interval.low is None
+    assert one.to_best is None or one.to_best.verdict == "one picture"
+    assert "no interval is claimed" in found.words()[0]
+    assert "≈" not in found.table()
+
+
+def test_all_is_every_method_that_the_network_supports_and_the_others_say_why() -> None:
+    from sightline.attribution.table import METHODS
+
+    found = sightline.compare(
+        lambda pixels: torch.stack([pixels.mean((1, 2, 3)), pixels.amax((1, 2, 3))], 1),
+        Image.new("RGB", (16, 16), "red"), "all", FEW, budget=60,
+    )  # fmt: skip
+    told = {row.name for row in found.rows if row.kind == "method"} | {
+        name.partition(" / ")[0] for name in found.refused
+    }
+    assert told == set(METHODS)
+    assert "forward-only" in found.refused["grad-cam"]
+    assert "the budget is 60" in found.refused["rise"]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [(NonFiniteError("NaN here"), "NonFiniteError"), (ZeroDivisionError("oh"), "defect")]
+)
+def test_one_failure_stops_nothing(error: Exception, kind: str) -> None:
+    found = sightline.compare("demo", IMAGES, [brittle(error), "gradient"], FEW)
+    (failure,) = found.failures
+    assert (failure["method"], failure["kind"]) == ("brittle", kind)
+    values = found.values["deletion(steps=4)"]
+    assert [value is None for value in values["brittle"]] == [False, True, False]
+    assert None not in values["gradient"]
+    assert found.standings("deletion(steps=4)")["brittle"].interval.n == 2
+    assert "(n 2)" in found.table()
+
+
+def test_a_picture_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
+    found = sightline.compare("demo", [IMAGES[0], tmp_path / "cut.jpg", IMAGES[1]], ["gradient"], FEW)
+    assert found.places == (0, 2)
+    assert found.failures[0]["method"] == ""
+
+
+def test_a_defect_of_everything_is_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        sightline.compare(lambda pixels: 1 / 0, Image.new("RGB", (8, 8)), ["occlusion"], FEW)
+
+
+def test_maps_of_another_tool_get_the_values_of_the_same_map() -> None:
+    own = sightline.explain("demo", IMAGES, ["grad-cam"])
+    found = sightline.compare("demo", IMAGES, ["grad-cam"], FEW, maps={"theirs": [one.map for one in own]})
+    values = found.values["deletion(steps=4)"]
+    assert values["theirs"] == pytest.approx(values["grad-cam"])
+    assert found.row("theirs").kind == "maps"
+    with pytest.raises(UsageError, match="1 maps of theirs for 3 pictures"):
+        sightline.compare("demo", IMAGES, ["grad-cam"], FEW, maps={"theirs": [own[0].map]})
+
+
+def test_wrong_calls_are_refused() -> None:
+    with pytest.raises(UsageError, match="give its mask"):
+        sightline.compare("demo", IMAGES, ["gradient"], ["pointing-game"])
+    with pytest.raises(UsageError, match="no picture"):
+        sightline.compare("demo", [], ["gradient"], FEW)
+    with pytest.raises(UsageError, match="means several"):
+        sightline.compare("demo", IMAGES, ["gradient"], FEW, target="top2")
+    with pytest.raises(UsageError, match="2 targets for 3"):
+        sightline.compare("demo", IMAGES, ["gradient"], FEW, target=["dog", "cat"])
+
+
+def test_baselines() -> None:
+    assert np.array_equal(noise(9, 7, 3), noise(9, 7, 3))
+    assert not np.array_equal(noise(9, 7, 3), noise(9, 7, 4))
+    coarse = patches(70, 70, 0)
+    assert np.abs(np.diff(coarse, axis=0)).max() < np.abs(np.diff(noise(70, 70, 0), axis=0)).max() / 3
+    middle = centre(9, 7)
+    assert np.unravel_index(middle.argmax(), middle.shape) == (4, 3)
+    copy = moved(coarse, 5)
+    assert np.array_equal(np.sort(copy, axis=None), np.sort(coarse, axis=None))
+    assert not np.array_equal(copy, coarse)
+
+
+def made(values: dict[str, list[float]]) -> Comparison:
+    """A comparison of known values by deletion; lower is better."""
+    kinds = {"random": "baseline"}
+    count = len(next(iter(values.values())))
+    return Comparison(
+        model="m", pictures=tuple(f"p{n}" for n in range(count)), targets=("dog",) * count,
+        rows=tuple(Contender(name=name, kind=kinds.get(name, "method"), forward=place + 1)
+                   for place, name in enumerate(values)),
+        metrics=(METRICS.make("deletion"),), values={"deletion": {name: tuple(row) for name, row in values.items()}},
+        places=tuple(range(count)),
+    )  # fmt: skip
+
+
+def test_what_is_said_of_known_values() -> None:
+    rng = np.random.default_rng(0)
+    base = rng.random(20)
+    found = made({
+        "good": list(base), "same": list(base + 0.001 * rng.normal(size=20)), "bad": list(base + 0.4),
+        "random": list(base + 0.3 + 0.01 * rng.random(20)),
+    })  # fmt: skip
+    (about, sentence) = found.words()
+    assert about.startswith("20 pictures")
+    leader, other = (found.best("deletion"), "same" if found.best("deletion") == "good" else "good")
+    assert f"{leader} leads" in sentence
+    assert f"the differences are noise: {other};" in sentence
+    assert "not shown to be better than random, which knows nothing of the network: bad" in sentence
+    assert [row.name for row in found.order][-1] == "bad"
+    assert found.standings("deletion")["bad"].to_best.verdict == "worse"  # type: ignore[union-attr]
+    assert not found.standings("deletion")["random"].front
+    half = found.subset([place < 8 for place in range(20)], "the first")
+    assert (len(half.pictures), half.only) == (8, "the first")
+    assert "8 pictures (the first)" in half.words()[0]
+
+
+def test_the_page_escapes_every_name_and_loads_nothing() -> None:
+    nasty = "</script><script>alert(1)</script>"
+    found = made({nasty: [0.1, 0.2], "random": [0.3, 0.4]})
+    strip = Strip(nasty, nasty, "data:,", {nasty: Thumb("data:,", ((nasty, "1"),))})
+    page = comparison_html([found], [strip], About(command=("compare", nasty), notes=(nasty,)))
+    assert "<script" not in page
+    assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert "default-src 'none'" in page
+
+
+def test_lists_of_words() -> None:
+    assert listed(None, ["a"]) == ["a"]
+    assert listed(["grad-cam, occlusion(window=4,stride=2)", "x(of=y(a=1,b=2))"], []) == [
+        "grad-cam", "occlusion(window=4,stride=2)", "x(of=y(a=1,b=2))",
+    ]  # fmt: skip
+    with pytest.raises(SpecError, match="a name is missing"):
+        listed(["a,,b"], [])
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_command_writes_a_folder_that_can_be_shown_and_replaced(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["compare", "demo:dog", "demo:cat", "--methods", "grad-cam,gradient", "--metrics", "deletion(steps=4)"]
+    assert main([*words, "--out", "run"]) == 0
+    out, err = capsys.readouterr()
+    assert "report: run/report.html" in out
+    assert "2 pictures: about" in err
+    assert len(read_manifest("run").records) == 4
+    assert {file.name for file in Path("run").iterdir()} == {
+        "report.html", "manifest.json", "comparison.json", "values.csv", "maps",
+    }  # fmt: skip
+    assert main(["show", "run"]) == 0
+    assert main([*words, "--out", "run", "--json", "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out[out.index("{") :])["rows"][0]["name"] == "grad-cam"
+    assert main([*words, "--plan"]) == 0
+    assert "method, for one picture" in capsys.readouterr().out
+
+
+def test_the_command_tells_failures_by_its_exit_code(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
+    words = ["--methods", "gradient", "--metrics", "deletion(steps=4)", "--quiet"]
+    assert main(["compare", "demo:dog", "cut.jpg", *words]) == 3
+    assert "cut.jpg" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("compare", "no picture was given"),
+        ("compare demo:dog --methods grad-cm", "did you mean 'grad-cam'"),
+        ("compare demo:dog --metrics deletio", "did you mean 'deletion'"),
+        ("compare demo:dog --methods grad-cam,,lrp", "a name is missing"),
+        ("compare demo:dog --method gradient --metrics iou --mask no.png", "no mask file"),
+        ("compare demo:dog --method gradient --target top2", "means several"),
+        ("compare demo:dog --method gradient --target dgo", "did you mean 'dog'"),
+        ("compare demo:dog --budget 0", "a whole number from 1 on"),
+        ("compare demo:dog --modle demo", "did you mean --model?"),
+        ("evaluate", "DATA"),
+        ("evaluate nowhere", "no truth file 'nowhere'"),
+        ("evaluate empty", "empty holds no truth"),
+        ("evaluate empty --truth no.csv", "no truth file 'no.csv'"),
+        ("evaluate empty --maps no", "there is no such folder"),
+    ],
+)
+def test_wrong_words(place: Path, capsys: pytest.CaptureFixture[str], words: str, said: str) -> None:
+    Path("empty").mkdir()
+    assert main(words.split()) == 2
+    assert said in capsys.readouterr().err
+    assert not Path("sightline-compare").exists()

@@ -1,0 +1,110 @@
+"""Planted evidence: the patch is where it is said to be, does what it is said to do, and maps are judged by it."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from sightline.attribution.activation.grad_cam import GradCam
+from sightline.demo.scenes import render_image
+from sightline.errors import NotSupportedError, UsageError
+from sightline.evaluation.patches import Pasted
+from sightline.evaluation.planted import Planted, plant
+from sightline.evaluation.worlds.nulls import RandomMap
+from sightline.evaluation.worlds.scenes import scenes
+from sightline.evaluation.worlds.truth import prepared
+from sightline.models.catalogue import load
+from sightline.models.classifier import wrap
+from sightline.passes.passes import Passes
+
+
+class Bright(torch.nn.Module):
+    """Class 1 is how bright the picture is, the brightest counting most, class 0 a constant, class 2 never."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        bright = pixels.pow(4).mean((1, 2, 3)) * 100
+        return torch.stack([torch.full_like(bright, 3.0), bright, torch.full_like(bright, -9.0)], 1)
+
+
+DARK = torch.rand((3, 3, 40, 48), generator=torch.Generator().manual_seed(0)) * 0.4
+
+
+@pytest.fixture(scope="module")
+def planted() -> Planted:
+    passes = Passes(load("demo"))
+    pixels = torch.cat([prepared(passes, render_image(spec)).pixels for spec in islice(scenes("plain", 3), 2)])
+    return plant(passes, pixels, target=1, side=0.4, steps=20)
+
+
+def test_the_patch_decides_and_a_good_map_lies_on_it(planted: Planted) -> None:
+    passes = Passes(load("demo"))
+    scores = passes.scores(planted.pixels)
+    assert scores.argmax(1).tolist() == planted.target.index.tolist()
+    assert np.allclose(passes.probability(scores, planted.target), planted.with_, atol=1e-4)
+    assert (planted.without <= 0.1).all()
+    good, random = (
+        np.mean(planted.judge(method(passes, planted.pixels, planted.target).at_pixels(128, 128)), axis=0)
+        for method in (GradCam(), RandomMap())
+    )
+    assert (good > 2 * planted.chance).all()
+    assert random[0] == pytest.approx(planted.chance, abs=0.02)
+    assert random[1] == pytest.approx(planted.chance, abs=0.05)
+
+
+def test_found_by_its_gradient_where_the_answer_is_known() -> None:
+    found = plant(Bright(), DARK, steps=25, side=0.4)
+    assert found.target.index.tolist() == [1, 1, 1]
+    assert float(found.patch.mean()) > 0.9  # bright is what the class is
+    for mask, (top, left, bottom, right) in zip(found.masks, found.boxes, strict=True):
+        assert mask.sum() == (bottom - top) * (right - left) == found.patch.shape[-1] ** 2
+    again = plant(Bright(), DARK, steps=25, side=0.4)
+    assert torch.equal(again.pixels, found.pixels)
+    assert not np.array_equal(plant(Bright(), DARK, steps=25, side=0.4, seed=1).boxes, found.boxes)
+
+
+def test_found_by_asking_alone() -> None:
+    found = plant(wrap(Bright().forward, name="function"), DARK, steps=25, side=0.4)
+    assert found.target.index.tolist() == [1, 1, 1]
+    assert "candidates" in found.origin
+
+
+def test_a_patch_that_is_given_is_pasted_and_measured() -> None:
+    found = plant(Bright(), DARK, target=1, patch=torch.ones(3, 16, 16))
+    assert found.origin == "given"
+    for row, (top, left, bottom, right) in enumerate(found.boxes.tolist()):
+        assert (found.pixels[row, :, top:bottom, left:right] == 1).all()
+        outside = torch.from_numpy(~found.masks[row])
+        assert torch.equal(found.pixels[row][:, outside], DARK[row][:, outside])
+    best = found.judge(torch.from_numpy(found.masks).float())
+    assert all(value == (1, 1, 1) for value in best)
+    assert all(value == (0, 0, 0) for value in found.judge(-torch.from_numpy(found.masks).float()))
+
+
+def test_a_patch_that_does_not_decide_is_no_truth() -> None:
+    with pytest.raises(NotSupportedError, match="decides in no picture"):
+        plant(Bright(), DARK, target=2, patch=torch.ones(3, 16, 16))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"patch": torch.ones(3, 8, 8)}, {"patch": torch.ones(3, 8, 9), "target": 1}, {"side": 1.0}]
+)
+def test_a_patch_that_does_not_fit_is_refused(wrong: dict) -> None:
+    with pytest.raises(UsageError, match="patch"):
+        plant(Bright(), DARK, **wrong)
+
+
+def test_maps_of_another_size_are_refused(planted: Planted) -> None:
+    with pytest.raises(UsageError, match="planted pictures"):
+        planted.judge(torch.zeros(len(planted.boxes), 5, 5))
+
+
+def test_patches_are_pasted_version_by_version() -> None:
+    patches = torch.stack([torch.zeros(3, 4, 4), torch.ones(3, 4, 4)])
+    versions = Pasted(patches, torch.tensor([[0, 0], [5, 6]]))
+    made = versions.make(DARK, slice(0, 2)).unflatten(0, (2, 3))
+    assert (made[0, :, :, :4, :4] == 0).all()
+    assert (made[1, :, :, 5:9, 6:10] == 1).all()
+    assert torch.equal(versions.make(DARK, slice(1, 2)), made[1])

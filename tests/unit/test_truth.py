@@ -1,0 +1,220 @@
+"""Photographs with truth: every form gives the same objects, and a broken file is refused with its place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sightline.cli.main import main
+from sightline.demo.scenes import PICTURES, render
+from sightline.errors import UsageError
+from sightline.evaluation.masks import as_mask
+from sightline.runs.truth.coco import run_lengths
+from sightline.runs.truth.found import entries_of, maps_of, truth_of
+
+WIDTH, HEIGHT = 40, 30
+BOX = (5, 4, 25, 20)  # left, top, right, bottom: 20 × 16 of 40 × 30
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (WIDTH, HEIGHT), "red").save(folder / name)
+    return folder
+
+
+def coco(segmentation: object = None, **more: object) -> str:
+    left, top, right, bottom = BOX
+    one = {"image_id": 7, "category_id": 3, "bbox": [left, top, right - left, bottom - top], **more}
+    if segmentation is not None:
+        one["segmentation"] = segmentation
+    images = [{"id": 7, "file_name": "a.png"}]
+    return json.dumps({"images": images, "annotations": [one], "categories": [{"id": 3, "name": "dog"}]})
+
+
+def corners() -> list[float]:
+    left, top, right, bottom = BOX
+    return [left, top, right, top, right, bottom, left, bottom]
+
+
+def runs() -> list[int]:
+    """The box down the columns: off and on in turn."""
+    left, top, right, bottom = BOX
+    columns = right - left
+    return [left * HEIGHT + top, *([bottom - top, HEIGHT - bottom + top] * (columns - 1)), bottom - top,
+            (WIDTH - right) * HEIGHT + HEIGHT - bottom]  # fmt: skip
+
+
+def packed(counts: list[int]) -> str:
+    """COCO's text of runs, from the authors' `rleToString`."""
+    text = ""
+    for place, count in enumerate(counts):
+        number = count - counts[place - 2] if place > 2 else count
+        more = True
+        while more:
+            bits = number & 31
+            number >>= 5
+            more = number != -1 if bits & 16 else number != 0
+            text += chr((bits | 32 if more else bits) + 48)
+    return text
+
+
+def voc() -> str:
+    left, top, right, bottom = BOX
+    box = f"<xmin>{left + 1}</xmin><ymin>{top + 1}</ymin><xmax>{right}</xmax><ymax>{bottom}</ymax>"
+    hard = f"<object><name>cat</name><difficult>1</difficult><bndbox>{box}</bndbox></object>"
+    one = f"<object><name>dog</name><bndbox>{box}</bndbox></object>"
+    return f"<annotation><filename>a.png</filename>{one}{hard}</annotation>"
+
+
+FORMS = {
+    "corners.csv": "file,label,x0,y0,x1,y1\na.png,dog,5,4,25,20\n",
+    "sizes.csv": "filename;class".replace(";", ",") + ",x,y,w,h\na.png,dog,5,4,20,16\n",
+    "boxes.json": coco(),
+    "polygons.json": coco([corners()]),
+    "runs.json": coco({"size": [HEIGHT, WIDTH], "counts": runs()}),
+    "packed.json": coco({"size": [HEIGHT, WIDTH], "counts": packed(runs())}),
+    "short.json": json.dumps(
+        {"a.png": {"objects": [{"name": "dog", "polygon": list(zip(corners()[::2], corners()[1::2], strict=True))}]}}
+    ),
+    "a.xml": voc(),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_form_gives_the_same_object(data: Path, name: str) -> None:
+    (data / name).write_text(FORMS[name])
+    found = entries_of(data, truth_of(data, None), ("cat", "dog"))
+    (entry,) = found.entries
+    assert entry.target == 1
+    mask = as_mask(entry.mask, (HEIGHT, WIDTH))
+    expected = np.zeros((HEIGHT, WIDTH), bool)
+    expected[BOX[1] : BOX[3], BOX[0] : BOX[2]] = True
+    assert mask is not None
+    assert np.array_equal(mask, expected)
+    assert found.difficult == (False,)  # 320 of 1200 pixels
+
+
+@pytest.mark.parametrize("where", ["masks/a.png", "a_mask.png"])
+def test_mask_pictures(data: Path, where: str) -> None:
+    white = np.zeros((HEIGHT, WIDTH), np.uint8)
+    white[10:20, 10:20] = 255
+    (data / where).parent.mkdir(exist_ok=True)
+    Image.fromarray(white).save(data / where)
+    found = entries_of(data, truth_of(data, None), None)
+    (entry,) = found.entries
+    assert (entry.target, found.difficult) == ("top", (True,))
+    assert Path(entry.path).name == "a.png"
+    mask = as_mask(entry.mask, (HEIGHT, WIDTH))
+    assert mask is not None
+    assert mask.sum() == 100
+
+
+def test_classes_of_the_truth_are_asked_where_the_network_has_them(data: Path) -> None:
+    lines = "a.png,dog,1,1,9,9\na.png,dog,20,1,29,9\na.png,cat,1,20,9,29\na.png,sofa,1,1,9,9\nb.png,sofa,1,1,99,29\n"
+    (data / "boxes.csv").write_text("file,label,x0,y0,x1,y1\n" + lines)
+    truth = truth_of(data, None)
+    found = entries_of(data, truth, ("cat", "dog"))
+    assert [(Path(one.path).name, one.target) for one in found.entries] == [
+        ("a.png", 1), ("a.png", 0), ("b.png", "top"),
+    ]  # fmt: skip
+    assert any("names no class of this network" in note for note in found.notes)
+    assert any("cut at the edge" in note for note in found.notes)
+    both = as_mask(found.entries[0].mask, (HEIGHT, WIDTH))
+    assert both is not None
+    assert both.sum() == 64 + 72
+    assert [one.target for one in entries_of(data, truth, ("cat", "dog"), "top").entries] == ["top", "top"]
+    assert len(entries_of(data, truth, ("cat", "dog"), most=1).entries) == 1
+
+
+WRONG = [
+    ("t.csv", "file,label\na.png,dog\n", "its columns are file, label; expected file, x0"),
+    ("t.csv", "file,x0,y0,x1,y1\na.png,1,2,x,4\n", "t.csv, line 2: x1 must be a number"),
+    ("t.csv", "file,x0,y0,x1,y1\na.png,5,2,1,4\n", "has no inside"),
+    ("t.csv", "file,x0,y0,x1,y1\n,5,2,7,4\n", "no picture is named"),
+    ("t.csv", "file,x0,y0,x1,y1\n", "holds no box"),
+    ("t.csv", "file,x0,y0,x1,y1\na.png,50,2,70,4\n", "a.png: the box (50, 2, 70, 4) lies outside"),
+    ("t.csv", "file,x0,y0,x1,y1\nc.png,5,2,7,4\n", "none of the 1 pictures of the truth is in the folder"),
+    ("t.json", "{", "is not JSON"),
+    ("t.json", "[]", "is no COCO file"),
+    ("t.json", coco([[1, 2, 3]]), "annotation 0: a polygon is"),
+    ("t.json", coco({"size": [2, 2], "counts": [1]}), "its runs hold 1 pixels, and its size is 2 × 2"),
+    ("t.json", coco({"size": [2, 2], "counts": "o"}), "broken at letter 1"),
+    ("t.json", coco(image_id=9), "its image_id is none of the images"),
+    ("t.xml", "<annotation>", "is not XML"),
+    ("t.xml", "<html></html>", "its root is 'html'"),
+    ("t.xml", '<!DOCTYPE x [<!ENTITY a "b">]><annotation></annotation>', "declares entities"),
+    ("t.xml", "<annotation><object><name>x</name></object></annotation>", "an object has no bndbox"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "said"), WRONG)
+def test_broken_truth_is_refused_with_its_place(data: Path, name: str, content: str, said: str) -> None:
+    (data / name).write_text(content)
+    with pytest.raises(UsageError) as refused:
+        entries_of(data, truth_of(data, None), None)
+    assert said in str(refused.value)
+
+
+def test_several_forms_ask_which(data: Path) -> None:
+    (data / "a.csv").write_text(FORMS["corners.csv"])
+    (data / "a.json").write_text(FORMS["boxes.json"])
+    with pytest.raises(UsageError, match="say which with --truth"):
+        truth_of(data, None)
+    assert truth_of(data, data / "a.csv").form == "boxes of a.csv"
+
+
+def test_run_lengths_are_read_as_they_are_written() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        mask = rng.random((7, 5)) < 0.4
+        flat = mask.T.ravel()
+        ends = np.flatnonzero(np.diff(flat.astype(int))) + 1
+        counts = np.diff([0, *ends, len(flat)]).tolist()
+        counts = [0, *counts] if flat[0] else counts
+        for given in (counts, packed(counts)):
+            assert np.array_equal(run_lengths({"size": [7, 5], "counts": given}, "here"), mask)
+
+
+def test_maps_of_another_tool(data: Path, tmp_path: Path) -> None:
+    (data / "t.csv").write_text("file,x0,y0,x1,y1\na.png,5,4,25,20\nb.png,5,4,25,20\n")
+    entries = entries_of(data, truth_of(data, None), None).entries
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    with pytest.raises(UsageError, match="holds no map of these pictures"):
+        maps_of(folder, entries)
+    np.save(folder / "b.npy", np.ones((HEIGHT, WIDTH)))
+    one, other = maps_of(folder, entries)
+    assert one is None
+    assert other.shape == (HEIGHT, WIDTH)
+    (folder / "a.npy").write_bytes(b"no array")
+    with pytest.raises(UsageError, match=r"the map a\.npy is no array"):
+        maps_of(folder, entries)
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Drawn scenes with their masks: the network's own maps, and those of another tool that points at the object."""
+    monkeypatch.chdir(tmp_path)
+    Path("photos/masks").mkdir(parents=True)
+    Path("theirs").mkdir()
+    for name in ("dog", "cat", "owl"):
+        scene = render(PICTURES[name])
+        Image.fromarray(np.asarray(scene.image)).save(f"photos/{name}.png")
+        Image.fromarray(np.uint8(255) * scene.masks["object"].astype(np.uint8)).save(f"photos/masks/{name}.png")
+        np.save(f"theirs/{name}.npy", scene.masks["object"].astype(np.float32))
+    words = ["evaluate", "photos", "--quiet", "--metrics", "pointing-game,relevance-mass", "--out", "run"]
+    assert main([*words, "--methods", "grad-cam", "--maps", "theirs"]) == 0
+    assert "[theirs]" in capsys.readouterr().out
+    found = json.loads(Path("run/comparison.json").read_text())
+    mass = next(one for one in found["metrics"] if one["metric"]["name"] == "relevance-mass")
+    assert mass["values"]["theirs"] == pytest.approx([1, 1, 1], abs=0.05)
+    assert mass["best"] == "theirs"
+    assert [one["target"] for one in found["pictures"]] == ["cat", "dog", "owl"]
+    assert main([*words, "--maps", "theirs", "--target", "top"]) == 0
+    assert "grad-cam" not in capsys.readouterr().out
