@@ -35,9 +35,10 @@ _HOME = {
     "figure": "reports.figure",
     "load": "models.catalogue",
     "methods": "listing",
-    "plan": "runs.plan",
-    "remote": "models.remote",
     "metrics": "listing",
+    "plan": "runs.plan",
+    "plant": "evaluation.planted",
+    "remote": "models.remote",
     "wrap": "models.classifier",
 }
 
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from sightline.evaluation.base import Metric
     from sightline.evaluation.comparison import Comparison
     from sightline.evaluation.evaluate import evaluate
+    from sightline.evaluation.planted import plant
     from sightline.evaluation.result import Judgement
     from sightline.images.prepare import Preparation
     from sightline.listing import methods, metrics
@@ -95,6 +97,7 @@ __all__ = [
     "methods",
     "metrics",
     "plan",
+    "plant",
     "remote",
     "wrap",
 ]
