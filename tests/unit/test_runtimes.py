@@ -258,6 +258,17 @@ class Counts(nn.Module):
         return x.mean((2, 3))
 
 
+class BuiltIn(nn.Module):
+    """Takes the number of pictures for a constant: run with another, such a program read beyond its memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.ones(1, 1, 3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.token.expand(len(x), -1, -1), x.flatten(2).transpose(1, 2)], 1).mean(1)
+
+
 def _half() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(432, 3)).double()
 
@@ -271,6 +282,7 @@ REFUSED = [
     (Listens, "looks at numbers"),
     (Draws, "draws random numbers"),
     (Counts, "changes the network itself"),
+    (BuiltIn, "takes the number of pictures for a constant"),
     (_half, "float64"),
     (_mixes, "mixes the pictures"),
     (lambda: lambda x: x.mean((2, 3)), "is a function"),
