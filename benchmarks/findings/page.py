@@ -87,17 +87,16 @@ is told on [quality.md](quality.md).
 
 
 def _roads(found: dict[str, Any]) -> str:
-    rows, means = [], {}
+    rows, single = [], {}
     for way, values in found["roads"].items():
-        means[way], each = roads.agreement(values)
-        rows.append([way, f"{means[way]:+.2f}", f"{np.mean(each):+.2f} ({min(each):+.2f} … {max(each):+.2f})"])
-    more = means["imputed"] > means["mean colour"]
-    verdict = (
-        "As in the paper, imputation makes the two orders agree more."
-        if more
-        else "Other than in the paper, imputation does not make the two orders agree more here: these methods differ "
-        "widely (class activation maps beside gradients), and both ways of hiding see that."
-    )
+        mean, each = roads.agreement(values)
+        single[way] = float(np.mean(each))
+        rows.append([way, f"{mean:+.2f}", f"{single[way]:+.2f} ({min(each):+.2f} … {max(each):+.2f})"])
+    if single["imputed"] > single["mean colour"]:
+        verdict = "As in the paper, imputation makes the two orders agree more, photograph by photograph."
+    else:
+        verdict = "Other than in the paper, imputation does not make the two orders agree more."
+    verdict += " Means over photographs rank these methods, which differ widely, more alike than single ones do."
     heads = ["hidden pixels show", "agreement of the methods' means", "on each photograph: mean (least … most)"]
     return f"""## ROAD: consistency between orders (Rong et al., 2022)
 

@@ -28,7 +28,7 @@ def measure(classifier: Classifier, maps: Callable[[str], Sequence[Attribution]]
     }
     for method in METHODS:
         given = list(maps(method))
-        turned = [replace(one, map=-one.map, picture_map=-one.picture_map) for one in given]
+        turned = [replace(one, map=-one.map) for one in given]
         for order in ORDERS:
             found["imputed"][order][method] = _values(classifier, given, f"road(order={order})")
         # Deletion of the most relevant is good where it is low, of the least relevant where it is high.

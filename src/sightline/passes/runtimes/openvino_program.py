@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from importlib import metadata, util
 from typing import Any, Literal
@@ -19,22 +17,19 @@ import torch
 from torch import nn
 
 from sightline.models.classifier import Classifier
+from sightline.models.files.openvino_core import core, loaded
 from sightline.types import Pixels, Scores
+
+__all__ = ["Numbers", "Program", "has_bfloat16", "installed", "loaded", "version"]
 
 Numbers = Literal["f32", "bf16"]
 
-_TELEMETRY = "openvino_telemetry"
 _TRACED = 3  # pictures in the trace: a number of its own, so that a batch size built into the network shows
 
 
 def installed() -> bool:
     """Whether OpenVINO is there; nothing is imported."""
     return "openvino" in sys.modules or util.find_spec("openvino") is not None
-
-
-def loaded() -> bool:
-    """Whether the import, some 0.7 s, is already paid for."""
-    return _core.cache_info().currsize > 0
 
 
 @cache
@@ -45,7 +40,7 @@ def version() -> str:
 
 def has_bfloat16() -> bool:
     """Whether this processor computes in bfloat16."""
-    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class Program:
@@ -62,7 +57,7 @@ class Program:
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,
         }
-        self._request = _core().compile_model(_model(classifier, pixels), "CPU", settings).create_infer_request()
+        self._request = core().compile_model(_model(classifier, pixels), "CPU", settings).create_infer_request()
 
     def __call__(self, pixels: Pixels) -> Scores:
         found = self._request.infer([pixels.detach().float().contiguous().numpy()], share_inputs=True)[0]
@@ -82,6 +77,10 @@ def _model(classifier: Classifier, pixels: Pixels) -> Any:
         reader = FrontEndManager().load_by_framework("pytorch")
         model = reader.convert(reader.load(decoder))
     model.reshape([-1, *pixels.shape[1:]])
+    scores = model.output(0).partial_shape
+    if scores.rank.is_static and scores.rank.get_length() > 0 and scores[0].is_static:
+        # Run with another number, such a program does not refuse: it reads beyond its memory.
+        raise ValueError("its forward takes the number of pictures for a constant, such as len(x) for x.shape[0]")
     return model
 
 
@@ -96,27 +95,3 @@ class _ScoresOnly(nn.Module):
 
     def forward(self, pixels: Pixels) -> Scores:
         return self._raw_scores(pixels)
-
-
-@cache
-def _core() -> Any:
-    with _unheard():
-        import openvino
-        import openvino.frontend.pytorch.ts_decoder
-    return openvino.Core()
-
-
-@contextmanager
-def _unheard() -> Iterator[None]:
-    """OpenVINO imported without the package by which the import itself reports to Google Analytics.
-
-    Who has imported it before us has made that choice, which stays as it is.
-    """
-    missing = _TELEMETRY not in sys.modules
-    if missing:
-        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if missing:
-            del sys.modules[_TELEMETRY]
