@@ -87,16 +87,17 @@ is told on [quality.md](quality.md).
 
 
 def _roads(found: dict[str, Any]) -> str:
-    rows, single = [], {}
+    rows, single, together = [], {}, {}
     for way, values in found["roads"].items():
-        mean, each = roads.agreement(values)
+        together[way], each = roads.agreement(values)
         single[way] = float(np.mean(each))
-        rows.append([way, f"{mean:+.2f}", f"{single[way]:+.2f} ({min(each):+.2f} … {max(each):+.2f})"])
+        rows.append([way, f"{together[way]:+.2f}", f"{single[way]:+.2f} ({min(each):+.2f} … {max(each):+.2f})"])
     if single["imputed"] > single["mean colour"]:
         verdict = "As in the paper, imputation makes the two orders agree more, photograph by photograph."
     else:
         verdict = "Other than in the paper, imputation does not make the two orders agree more."
-    verdict += " Means over photographs rank these methods, which differ widely, more alike than single ones do."
+    if all(together[way] > single[way] for way in single):
+        verdict += " Means over photographs rank these methods, which differ widely, more alike than single ones do."
     heads = ["hidden pixels show", "agreement of the methods' means", "on each photograph: mean (least … most)"]
     return f"""## ROAD: consistency between orders (Rong et al., 2022)
 
