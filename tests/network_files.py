@@ -211,3 +211,71 @@ class _FixedBatch(nn.Module):
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         found: torch.Tensor = self.head(self.body(pixels).reshape(len(pixels), 8))
         return found.reshape(len(pixels), CLASSES)
+
+
+def matlab_file(file: Path, opset: int) -> nn.Module:
+    """A network in MATLAB's words: mean image, normalisation, LRN, dropout, convolution, `1 k 1 1` probabilities."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    network = seeded(
+        nn.Sequential(
+            nn.Conv2d(3, 6, 3, padding=1),
+            nn.BatchNorm2d(6),
+            nn.ReLU(),
+            nn.LocalResponseNorm(5),
+            nn.Dropout(0.5),
+            nn.MaxPool2d(2),
+            nn.Conv2d(6, CLASSES, SIDE // 2),
+            nn.Softmax(1),
+        )
+    )
+    state = {name: tensor.numpy() for name, tensor in network.state_dict().items() if tensor.ndim}
+    mean = np.full((1, 3, SIDE, SIDE), 0.4, np.float32)
+    held = [numpy_helper.from_array(weights, name) for name, weights in {**state, "mean": mean}.items()]
+    norm = [f"1.{name}" for name in ("weight", "bias", "running_mean", "running_var")]
+    nodes = [
+        helper.make_node("Sub", ["data", "mean"], ["a"]),
+        helper.make_node("Conv", ["a", "0.weight", "0.bias"], ["b"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        helper.make_node("BatchNormalization", ["b", *norm], ["c"], epsilon=1e-5),
+        helper.make_node("Relu", ["c"], ["d"]),
+        helper.make_node("LRN", ["d"], ["e"], size=5, alpha=1e-4, beta=0.75, bias=1.0),
+        helper.make_node("Dropout", ["e"], ["f"], **({"ratio": 0.5} if opset < 12 else {})),
+        helper.make_node("MaxPool", ["f"], ["g"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Conv", ["g", "6.weight", "6.bias"], ["h"], kernel_shape=[SIDE // 2, SIDE // 2]),
+        helper.make_node("Softmax", ["h"], ["prob"], axis=1),
+    ]
+    inputs = [helper.make_tensor_value_info("data", TensorProto.FLOAT, [1, 3, SIDE, SIDE])]
+    inputs += [helper.make_tensor_value_info(one.name, one.data_type, list(one.dims)) for one in held]
+    outputs = [helper.make_tensor_value_info("prob", TensorProto.FLOAT, [1, CLASSES, 1, 1])]
+    graph = helper.make_graph(nodes, "net", inputs, outputs, held)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=4), str(file))
+    return network
+
+
+def tensorflow_file(file: Path) -> nn.Module:
+    """A network in the words of tf2onnx: `b h w c` in, transposed inside, the mean over `h w`, a product and a sum."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    network = conv_net()
+    state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    state["6.weight"] = state["6.weight"].T.copy()
+    held = [numpy_helper.from_array(weights, name) for name, weights in state.items()]
+    nodes = [
+        helper.make_node("Transpose", ["x:0"], ["a"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["a", "0.weight", "0.bias"], ["b"], kernel_shape=[3, 3], auto_pad="SAME_UPPER"),
+        helper.make_node("Relu", ["b"], ["c"]),
+        helper.make_node(
+            "Conv", ["c", "2.weight", "2.bias"], ["d"], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]
+        ),
+        helper.make_node("Relu", ["d"], ["e"]),
+        helper.make_node("ReduceMean", ["e"], ["f"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["f", "6.weight"], ["g"]),
+        helper.make_node("Add", ["g", "6.bias"], ["Identity:0"]),
+    ]
+    inputs = [helper.make_tensor_value_info("x:0", TensorProto.FLOAT, ["unk__1", SIDE, SIDE, 3])]
+    outputs = [helper.make_tensor_value_info("Identity:0", TensorProto.FLOAT, ["unk__2", CLASSES])]
+    graph = helper.make_graph(nodes, "net", inputs, outputs, held)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7), str(file))
+    return network

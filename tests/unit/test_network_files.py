@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,17 @@ from PIL import Image
 from torch import nn
 
 import sightline
-from network_files import CLASSES, SIDE, conv_net, onnx_file, openvino_file, script_file, tflite_file
+from network_files import (
+    CLASSES,
+    SIDE,
+    conv_net,
+    matlab_file,
+    onnx_file,
+    openvino_file,
+    script_file,
+    tensorflow_file,
+    tflite_file,
+)
 from sightline.attribution.table import METHODS
 from sightline.errors import MissingExtraError, ModelError, NotSupportedError
 from sightline.models.classifier import Classifier
@@ -41,10 +52,19 @@ def probabilities(network: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
     return lambda x: network(x).softmax(1)
 
 
+def flat(network: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda x: network(x - 0.4).flatten(1)
+
+
 MAKERS: dict[str, Callable[[Path], Callable[[torch.Tensor], torch.Tensor]]] = {
     **{f"opset{opset}.onnx": lambda file, opset=opset: onnx_file(file, opset) for opset in (7, 8, 11, 13, 17)},  # type: ignore[misc]
     "softmax.onnx": lambda file: probabilities(onnx_file(file, 11, softmax=True)),
     "channels-last.onnx": lambda file: onnx_file(file, last="channels last"),
+    **{
+        f"matlab{opset}-softmax.onnx": lambda file, opset=opset: flat(matlab_file(file, opset))  # type: ignore[misc]
+        for opset in (8, 9, 11, 13)
+    },
+    "tensorflow.onnx": tensorflow_file,
     "any-batch.onnx": lambda file: onnx_file(file, batch="b"),
     "any-size.onnx": lambda file: onnx_file(file, batch="b", size=None),
     "batch-of-4.onnx": lambda file: onnx_file(file, batch=4),
@@ -69,6 +89,8 @@ def test_scores_are_those_of_the_network_that_was_saved(name: str, tmp_path: Pat
     assert len(found.weights_sha256 or "") == 64
     assert found.head == ("probabilities" if "softmax" in name else "auto")
     assert any("run by" in note for note in found.notes)
+    if name.endswith(".onnx"):
+        assert found.network is not None, found.forward_only
     assert any("one picture at a time" in note for note in found.notes) == ("built-in" in name)
     assert not torch.allclose(scores(found, pixels.flip(1)), wanted, atol=1e-3)  # the order of colours matters
 
@@ -76,7 +98,7 @@ def test_scores_are_those_of_the_network_that_was_saved(name: str, tmp_path: Pat
 @pytest.mark.parametrize(
     "method", ["gradient", "guided-backpropagation", "lrp", "grad-cam", "occlusion(window=4,stride=4)"]
 )
-@pytest.mark.parametrize("name", ["opset8.onnx", "channels-last.onnx", "batch-built-in.onnx"])
+@pytest.mark.parametrize("name", ["opset8.onnx", "tensorflow.onnx", "channels-last.onnx", "batch-built-in.onnx"])
 def test_maps_of_a_converted_network_are_those_of_the_network(name: str, method: str, tmp_path: Path) -> None:
     MAKERS[name](tmp_path / name)
     pixels = picture(SIDE, SIDE, 2)
@@ -170,7 +192,7 @@ def test_pictures_of_another_size_are_refused_before_the_library_fails(tmp_path:
     with pytest.raises(ModelError, match=r"takes pictures of 3×16×16 .*got 3×20×16"):
         scores(load(str(tmp_path / "n.onnx")), picture(20, SIDE))
     result = sightline.explain(str(tmp_path / "n.onnx"), Image.new("RGB", (40, 30), "red"), "gradient")
-    assert result.map.shape == (30, 40)  # type: ignore[union-attr]
+    assert result.map.shape == (SIDE, SIDE)  # type: ignore[union-attr]
     assert any("cut to 16 × 16" in word for word in result.warnings)  # type: ignore[union-attr]
 
 
@@ -349,6 +371,27 @@ def test_a_program_has_gradients_and_no_layers(tmp_path: Path) -> None:
     assert close(gradient(found, pixels, [1, 2]).values, gradient(conv_net(), pixels, [1, 2]).values, 1e-5)
     with pytest.raises(NotSupportedError, match="a function without layers"):
         METHODS.make("grad-cam")(found, pixels, 0)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_what_a_programs_scores_mean_is_told_from_its_graph(tmp_path: Path) -> None:
+    for last, head in ((nn.Softmax(1), "probabilities"), (nn.Sigmoid(), "independent-probabilities")):
+        network = nn.Sequential(conv_net(), last)
+        torch.jit.save(torch.jit.trace(network, picture(SIDE, SIDE)), str(tmp_path / "n.pt"))
+        with Passes(load(str(tmp_path / "n.pt"))) as passes:
+            passes.scores(picture(SIDE, SIDE, 2))
+            assert passes.head == head
+
+
+@pytest.mark.parametrize("name", ["any-batch.onnx", "batch-built-in.onnx", "network.xml", "traced.pt"])
+def test_two_threads_get_the_scores_that_one_gets(name: str, tmp_path: Path) -> None:
+    MAKERS[name](tmp_path / name)
+    found = load(str(tmp_path / name))
+    pictures = [picture(SIDE, SIDE, 2, seed) for seed in range(24)]
+    alone = [scores(found, one) for one in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda one: scores(found, one), pictures))
+    assert all(torch.allclose(*pair, atol=1e-6) for pair in zip(alone, together, strict=True))
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")

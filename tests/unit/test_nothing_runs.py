@@ -58,7 +58,8 @@ def archive(canary: Canary) -> bytes:
     with zipfile.ZipFile(held, "w") as made:
         for name in ("data.pkl", "constants.pkl", "code/__torch__.py", "version", "byteorder", "config.json",
                      "metadata.json", "model.weights.h5", "data/sample_inputs/model.pt", "archive_format",
-                     "serialized_state_dict.pt", "serialized_constants.pt", "serialized_example_inputs.pt"):  # fmt: skip
+                     "serialized_state_dict.pt", "serialized_constants.pt",
+                     "serialized_example_inputs.pt"):  # fmt: skip
             made.writestr(f"archive/{name}", plain(canary))
             made.writestr(name, plain(canary))
     return held.getvalue()

@@ -45,7 +45,7 @@ def test_a_wrong_preparation_of_it_is_noticed(wrong: str) -> None:
 
 
 class Answers(torch.nn.Module):
-    """Sure of pictures whose mean is near 0.4, with a class that depends on the picture; the same answer to all bytes."""
+    """Sure of pictures whose mean is near 0.4, with a class that depends on them; the same answer to all bytes."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         means = x.mean((2, 3))

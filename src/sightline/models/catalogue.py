@@ -55,6 +55,17 @@ SOURCES: tuple[Source, ...] = (
         "hf/google/vit-base-patch16-224", "transformers", "hf",
     ),
     Source(
+        "hf-clip/ID-or-FOLDER", "zero_shot", "CLIP and its like: the classes are texts, given with --labels",
+        "hf-clip/openai/clip-vit-base-patch32", "transformers", "hf",
+    ),
+    Source("keras/NAME", "keras", "keras.applications, with their preparation", "keras/ResNet50", "keras", "keras"),
+    Source("FILE.keras", "keras", "models of Keras 3 (also .h5)", "path/network.keras", "keras", "keras"),
+    Source("FILE.onnx", "onnx_file", "networks in ONNX files", "path/network.onnx", "onnxruntime", "onnx"),
+    Source("FILE.xml", "openvino_file", "networks of OpenVINO (and .bin)", "path/network.xml", "openvino", "fast"),
+    Source("FILE.tflite", "openvino_file", "networks of TensorFlow Lite", "path/network.tflite", "openvino", "fast"),
+    Source("FILE.torchscript", "torchscript", "networks saved by torch.jit.save", "path/network.torchscript"),
+    Source("http://ADDRESS", "remote", "a classifier behind HTTP", "http://localhost:8080/v1/models/cat:predict"),
+    Source(
         "MODULE:FACTORY", "user_factory", "your own function (in a module or a file.py) that returns a network",
         "my_package.networks:make",
     ),
@@ -62,7 +73,24 @@ SOURCES: tuple[Source, ...] = (
 """Everything `load` can load, in the order of `sightline models`."""
 
 _BUILT_IN = {"demo": "honest", "demohonest": "honest", "democheat": "cheat"}
-_SCHEMES = {"torchvision": "torchvision", "timm": "timm", "hf": "hugging_face"}
+_SCHEMES = {
+    "torchvision": "torchvision", "timm": "timm", "hf": "hugging_face", "keras": "keras", "hf-clip": "zero_shot",
+}  # fmt: skip
+
+
+_FILES = {
+    **dict.fromkeys((".keras", ".h5", ".hdf5"), "keras"),
+    ".onnx": "onnx_file", ".xml": "openvino_file", ".tflite": "openvino_file", ".pt2": "torchscript",
+    **dict.fromkeys((".pt", ".torchscript", ".ts", ".ptl"), "torchscript"),
+    **dict.fromkeys(
+        (".pth", ".th", ".ckpt", ".bin", ".safetensors", ".pkl", ".pickle", ".joblib", ".dill", ".npy", ".npz", ".mat"),
+        "refused_file",
+    ),
+}  # fmt: skip
+"""Files that hold a network, and files that somebody may take for one, by their suffix."""
+
+_WITH_OUTPUTS = ("onnx_file", "openvino_file", "torchscript", "remote", "refused_file")
+"""Sources that know their outputs by name themselves."""
 
 
 def models() -> list[dict[str, Any]]:
@@ -70,7 +98,7 @@ def models() -> list[dict[str, Any]]:
     return [{**asdict(source), "available": source.available} for source in SOURCES]
 
 
-def load(
+def load(  # noqa: PLR0913 (all but the first are keywords)
     name: str = "demo",
     *,
     weights: str | Path | None = None,
@@ -78,18 +106,24 @@ def load(
     labels: Sequence[str] | None = None,
     head: str = "auto",
     device: Any = None,
+    output: str | int | None = None,
+    trust: bool = False,
 ) -> Classifier:
     """A classifier by name.
 
     Args:
         name: `demo`, `demo/cheat`, `torchvision/resnet50`, `timm/vit_tiny_patch16_224`, `hf/ID-or-folder`, or your own
-            `package.module:factory` (also `path/to/file.py:factory`).
+            `package.module:factory` (also `path/to/file.py:factory`); a file with a network (`.onnx`, `.xml`,
+            `.tflite`, `.torchscript`); the address of a classifier (`http://…`, `https://…`).
         weights: a file to take the weights from (`.safetensors`, `.pt`, `.pth`, `.th`, `.bin`) instead of the source's;
             a last layer of another number of classes is taken over, and the class names are then unknown.
         preparation: instead of the source's own: whatever `sightline.wrap` takes.
         labels: class names in the order of the scores, instead of the source's own.
         head: what the scores mean, instead of what the source says (`sightline.models.heads`).
         device: where the network goes, as torch names devices; where it is by default.
+        output: which of several outputs holds the scores: by name or place in a file; a key, an attribute or an index
+            of what any other network returns.
+        trust: whether code inside a Keras file (lambda layers) may run; a file with code is refused otherwise.
 
     Raises:
         ModelError: an unknown network, weights that do not fit or cannot be had, or a device that is not there.
@@ -99,8 +133,21 @@ def load(
     from sightline.models.sources.base import Asked
 
     file = None if weights is None else Path(weights).expanduser()
-    asked = Asked(name=name, rest=rest, weights=file, preparation=preparation, labels=labels, head=head)
+    asked = Asked(
+        name=name,
+        rest=rest,
+        weights=file,
+        preparation=preparation,
+        labels=labels,
+        head=head,
+        output=output,
+        trust=trust,
+    )
     classifier = importlib.import_module(f"sightline.models.sources.{source}").load(asked)
+    if output is not None and source not in _WITH_OUTPUTS:
+        from sightline.models.classifier import wrap
+
+        classifier = wrap(classifier, output=output)
     return classifier if device is None else _moved(classifier, device)
 
 
@@ -112,6 +159,10 @@ def _source_of(name: str) -> tuple[str, str]:
     built_in = _BUILT_IN.get(re.sub(r"[-_/ ]", "", name.strip().casefold()))
     if built_in:
         return "built_in", built_in
+    if re.match(r"https?://", name.strip(), re.IGNORECASE):
+        return "remote", name.strip()
+    if (suffix := Path(name).suffix.lower()) in _FILES and scheme.casefold() not in _SCHEMES:
+        return _FILES[suffix], name
     if re.search(r"\.py:[^:]*$", name):
         return "user_factory", name
     if scheme.casefold() in _SCHEMES and rest:

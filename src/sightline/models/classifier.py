@@ -14,8 +14,12 @@ from torch import nn
 from sightline.errors import ModelError
 from sightline.images.prepare import Preparation
 from sightline.images.values import ValueRange
+from sightline.models.exported import Exported, is_exported
+from sightline.models.from_keras import is_keras_model
 from sightline.models.heads import Head, check_head
 from sightline.models.outputs import scores_of
+from sightline.models.questions import Held, Scoring, Way, asked, names_of
+from sightline.models.quiet import unwrapped
 from sightline.types import Pixels, Scores
 
 
@@ -33,6 +37,7 @@ class Classifier:
         takes: what the function is given: a torch tensor or a numpy array.
         weights_sha256: hash of the weights, where they came from a file or can be read from the network.
         layer: the layer that suits class activation maps, if its source knows better than the search.
+        forward_only: why there are no gradients, in a few words, where its source knows.
     """
 
     function: Callable[..., Any]
@@ -45,6 +50,7 @@ class Classifier:
     weights_sha256: str | None = None
     layer: str | None = None
     notes: tuple[str, ...] = field(default=())
+    forward_only: str | None = None
 
     def __post_init__(self) -> None:
         check_head(self.head)
@@ -81,7 +87,7 @@ class Classifier:
         return self.labels[index] if self.labels and index < len(self.labels) else f"class {index}"
 
 
-def wrap(
+def wrap(  # noqa: PLR0913 (all but the first are keywords)
     function: nn.Module | Callable[..., Any] | Classifier,
     *,
     labels: Sequence[str] | None = None,
@@ -89,13 +95,18 @@ def wrap(
     head: str = "auto",
     name: str | None = None,
     gradients: bool | None = None,
-    takes: Literal["tensor", "array"] = "tensor",
+    takes: Literal["tensor", "array", "flat c h w", "flat h w c"] = "tensor",
+    held: Held = (),
+    output: str | int | None = None,
+    scores: Scoring | None = None,
+    temperature: float = 1.0,
 ) -> Classifier:
     """A classifier from the user's own network or function.
 
     Args:
         function: an `nn.Module`, or any callable from pixels `b c h w` to scores `b k` (forward-only: methods that need
-            gradients or layers refuse it by name, unless `gradients=True` says that autograd goes through it).
+            gradients or layers refuse it by name, unless `gradients=True` says that autograd goes through it); also an
+            object with `predict_proba`, and a program of `torch.export`.
         labels: class names in the order of the scores.
         preparation: a `Preparation`, torchvision's `weights.transforms()` or a `Compose`, timm's data config, or a
             Hugging Face image processor. Without one, pictures are given as RGB from 0 to 1 at their own size.
@@ -103,44 +114,70 @@ def wrap(
         head: what the scores mean; told from the network when left at `auto` (`sightline.models.heads`).
         name: how the classifier is called in results; the function's own name by default.
         gradients: whether autograd goes through the function; true for a module.
-        takes: `array` for a function that wants a numpy array instead of a tensor.
+        takes: `array` for a function that wants a numpy array instead of a tensor; `flat c h w` or `flat h w c` for
+            an object with `predict_proba` that was fitted on flat rows of colour pictures.
+        held: further inputs of the network, which stay as they are: by name, or by position in a tuple; `...` stands
+            where the picture goes, if not first. A tensor of one row is given once for each picture.
+        output: which part of what the network returns holds the scores: a key, an attribute or an index.
+        scores: a function of what the network returns to scores `b k`, `b`, or a dictionary of names and `b`: a box of
+            a detector, a region of a segmentation (`sightline.models.questions.region`), a similarity of embeddings
+            (`similarity`). Each score is then by itself (`head="sigmoid"`) unless a head is declared.
+        temperature: what the logits are divided by.
 
     Raises:
         ModelError: the function cannot be called, the preparation cannot be taken, or the head is unknown.
     """
     from sightline.images.prepare_from import as_preparation
+    from sightline.models.estimator import is_estimator, wrap_estimator
 
+    way = Way(held=held, output=output, scores=scores, temperature=temperature)
     if isinstance(function, Classifier):
-        return function
+        return function if way.plain else replace(function, function=asked(function.function, way))
+    if is_estimator(function) and not isinstance(function, nn.Module):
+        if not way.plain:
+            raise ModelError("predict_proba answers about one input: leave out held, output, scores and temperature")
+        return wrap_estimator(function, labels=labels, preparation=preparation, head=head, name=name, takes=takes)
+    if is_exported(function):
+        function = Exported(function)
     if isinstance(function, type) or not callable(function):
         raise ModelError(f"a network is an nn.Module or a callable from pixels to scores, got {function!r:.80}")
-    asked = _unwrapped(function)
-    module = isinstance(asked, nn.Module)
+    if takes not in ("tensor", "array"):
+        raise ModelError(f"takes={takes!r} is for objects with predict_proba: a function takes a tensor or an array")
+    network, told = _unwrapped(function), check_head(head)
+    notes: tuple[str, ...] = ()
+    own_name = type(network).__name__ if isinstance(network, nn.Module) else _name(network)
+    if is_keras_model(network):
+        from sightline.models.from_keras.network import network_of
+
+        own_name = str(getattr(network, "name", own_name))
+        network, of_keras, notes = network_of(network, head=head)
+        told = of_keras if head == "auto" else told
+    if scores is not None and told == "auto":
+        told = "sigmoid"
+    module = isinstance(network, nn.Module)
     if not module and takes == "array" and gradients:
         raise ModelError("a function of numpy arrays has no gradients")
-    own_name = type(asked).__name__ if module else getattr(asked, "__name__", type(asked).__name__)
+    names = names_of(scores) if labels is None else labels
     return Classifier(
-        function=asked,
+        function=asked(network, way),
         name=name or own_name,
-        labels=tuple(str(label) for label in labels) if labels is not None else None,
+        labels=tuple(str(label) for label in names) if names is not None else None,
         preparation=as_preparation(preparation),
-        head=check_head(head),
+        head=told,
         gradients=module if gradients is None else gradients,
         takes=takes,
         weights_sha256=None,
+        notes=notes,
     )
 
 
+def _name(function: Any) -> str:
+    return getattr(function, "__name__", type(function).__name__)
+
+
 def _unwrapped(function: Any) -> Any:
-    """The network itself: compiled code ignores hooks that come after it was made, parallel wrappers split batches."""
-    while isinstance(function, nn.Module):
-        if isinstance(function, nn.DataParallel | nn.parallel.DistributedDataParallel):
-            function = function.module
-        elif isinstance(inner := getattr(function, "_orig_mod", None), nn.Module):
-            function = inner
-        else:
-            break
-    return function
+    """The network itself, without what wraps it; a function as it is."""
+    return unwrapped(function) if isinstance(function, nn.Module) else function
 
 
 def device_of(classifier: Classifier) -> torch.device:

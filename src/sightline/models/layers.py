@@ -138,13 +138,21 @@ def layer_of(seen: Seen, survey: Survey) -> Layer | None:
 def _layer_of_four(seen: Seen, survey: Survey) -> Layer | None:
     first, last = (seen.shape[2], seen.shape[3]), (seen.shape[1], seen.shape[2])
     fits = [grid for grid in (first, last) if _lies_over(grid, survey.pixels)]
-    if not fits:
+    if not fits or _between_tokens(seen, survey):
         return None
     best = fits[0]
     if len(fits) == 2 and any(one.kind in _ON_LAST_AXIS and len(one.shape) == 4 for one in survey.seen):
         # Both readings fit, and somewhere this network does work on the last axis.
         best = last if seen.kind in _ON_LAST_AXIS else min(fits, key=lambda grid: _squeezed(grid, survey.pixels))
     return Layer(seen.name, seen.kind, "channels-first" if best == first else "channels-last", *best)
+
+
+def _between_tokens(seen: Seen, survey: Survey) -> bool:
+    """Whether this is the attention of every token to every other, which lies over the picture by its numbers alone."""
+    side = seen.shape[2]
+    return side == seen.shape[3] and any(
+        len(one.shape) == 3 and one.shape[1] == side and layer_of(one, survey) is not None for one in survey.seen
+    )
 
 
 def _lies_over(grid: tuple[int, int], pixels: tuple[int, int]) -> bool:

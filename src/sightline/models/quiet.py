@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -59,13 +60,30 @@ def mixes_batch_mates(network: nn.Module | None) -> bool:
     """Whether a picture's scores depend on its batch mates even in evaluation mode.
 
     Batch normalisation without stored statistics takes them from the batch at hand; such networks are run one picture
-    at a time.
+    at a time, as are those that a file holds with a batch of one built in (`one_picture_at_a_time`).
     """
     modules = network.modules() if network is not None else ()
-    return any(isinstance(module, _BatchNorm) and module.running_mean is None for module in modules)
+    return any(
+        getattr(module, "one_picture_at_a_time", False)
+        or (isinstance(module, _BatchNorm) and module.running_mean is None)
+        for module in modules
+    )
+
+
+def unwrapped(network: nn.Module) -> nn.Module:
+    """The network itself: compiled code ignores hooks that come after it was made, parallel wrappers split batches."""
+    while True:
+        if isinstance(network, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            network = network.module
+        elif isinstance(inner := getattr(network, "_orig_mod", None), nn.Module):
+            network = inner
+        else:
+            return network
 
 
 def _hush(network: nn.Module, undo: ExitStack) -> None:
+    _unwrap_inside(network, undo)
+    _ordinary(network, undo)
     for module in network.modules():
         for name, buffer in module._buffers.items():
             if buffer is not None:
@@ -76,6 +94,32 @@ def _hush(network: nn.Module, undo: ExitStack) -> None:
         if parameter.requires_grad:
             undo.callback(parameter.requires_grad_, True)
             parameter.requires_grad_(False)
+
+
+def _unwrap_inside(network: nn.Module, undo: ExitStack) -> None:
+    """Put what is compiled or parallel inside the network aside, so that its own modules are called."""
+    for module in list(network.modules()):
+        if getattr(module, "_compiled_call_impl", None) is not None:  # by `network.compile()`
+            undo.callback(setattr, module, "_compiled_call_impl", module._compiled_call_impl)
+            module._compiled_call_impl = None
+        for name, child in module._modules.items():
+            if child is not None and (own := unwrapped(child)) is not child:
+                undo.callback(module._modules.__setitem__, name, child)
+                module._modules[name] = own
+
+
+def _ordinary(network: nn.Module, undo: ExitStack) -> None:
+    """Put copies in the place of tensors made in inference mode, which can take no part in a gradient."""
+    copies: dict[int, torch.Tensor] = {}
+    with torch.inference_mode(False):
+        for module in network.modules():
+            tables: tuple[tuple[dict[str, Any], bool], ...] = ((module._parameters, True), (module._buffers, False))
+            for held, trained in tables:
+                for name, tensor in held.items():
+                    if tensor is not None and tensor.is_inference():
+                        made = copies.setdefault(id(tensor), tensor.clone())
+                        undo.callback(held.__setitem__, name, tensor)
+                        held[name] = nn.Parameter(made, requires_grad=False) if trained else made
 
 
 def _restore_buffer(module: nn.Module, name: str, buffer: torch.Tensor, before: torch.Tensor) -> None:

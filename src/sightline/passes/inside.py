@@ -12,6 +12,7 @@ from sightline.models.survey import Survey
 from sightline.models.taps import capture
 from sightline.models.targets import Target
 from sightline.passes.looking import module_of, survey
+from sightline.passes.relevance import refuse_foreign
 from sightline.passes.runner import Runner
 from sightline.types import ChannelMap, Pixels
 
@@ -55,6 +56,7 @@ def inside(runner: Runner, pixels: Pixels, names: Sequence[str], target: Target)
     Raises:
         NotSupportedError: autograd does not reach the pixels.
     """
+    refuse_foreign(runner, "a sum over the biases of all layers")
     given = runner.given(pixels)
     known = survey(runner, given)
     with runner.working(), torch.enable_grad(), capture(module_of(runner.network), names) as outputs:

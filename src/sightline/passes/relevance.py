@@ -8,7 +8,7 @@ from typing import Self, TypeAlias
 
 import torch
 
-from sightline.errors import LayerError, NonFiniteError
+from sightline.errors import LayerError, NonFiniteError, NotSupportedError
 from sightline.models.layers import Layer
 from sightline.models.relevance.composites import Composite
 from sightline.models.relevance.layer_rules import Box
@@ -124,6 +124,7 @@ def at_pixels(runner: Runner, batch: Pixels, target: Target, composite: Composit
         NonFiniteError: relevance grew without bound.
     """
     with runner.working(), torch.enable_grad():
+        refuse_foreign(runner, "relevance propagation")
         leaf = runner.given(batch).detach().requires_grad_()
         with propagating(composite, _box(runner, leaf)) as check:
             scores = runner.run(leaf)
@@ -146,6 +147,7 @@ def at_layer(
         NotSupportedError: something between layer and scores has no rule.
     """
     with runner.working(), torch.enable_grad():
+        refuse_foreign(runner, "relevance propagation")
         # The graph begins at the pixels, though nothing is taken back to them: so each layer knows what stands before.
         leaf = runner.given(batch).detach().requires_grad_()
         with (
@@ -172,6 +174,20 @@ def _arrived(runner: Runner, values: torch.Tensor | None) -> torch.Tensor:
             "use rules that count positive ones only, such as epsilon-plus, or a larger epsilon"
         )
     return runner.reached(values)
+
+
+def refuse_foreign(runner: Runner, what: str) -> None:
+    """Refuse a network with weights in layers that another library runs: what they do can then not be seen.
+
+    Raises:
+        NotSupportedError: there are such layers.
+    """
+    foreign = getattr(runner.network, "foreign", None) or ()
+    if foreign:
+        raise NotSupportedError(
+            f"{what} does not know layer {', '.join(map(repr, foreign[:3]))} of {runner.classifier.name!r}, which "
+            "Keras itself runs: use a gradient method or a class activation map"
+        )
 
 
 def _box(runner: Runner, pixels: Pixels) -> Box:

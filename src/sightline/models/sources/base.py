@@ -29,6 +29,8 @@ class Asked:
         preparation: anything that `sightline.images.prepare_from.as_preparation` takes.
         labels: class names in the order of the scores.
         head: what the scores mean.
+        output: which output holds the scores, by name or place, of files with several.
+        trust: whether code inside a Keras file may run.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Asked:
     preparation: Any = None
     labels: Sequence[str] | None = None
     head: str = "auto"
+    output: str | int | None = None
+    trust: bool = False
 
 
 def classifier_from(

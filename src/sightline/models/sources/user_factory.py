@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from torch import nn
 from sightline.errors import ModelError, SightlineError, unknown
 from sightline.images.prepare_from import as_preparation
 from sightline.models.classifier import Classifier, wrap
+from sightline.models.from_keras import is_keras_model
 from sightline.models.heads import check_head
 from sightline.models.sources.base import Asked, classifier_from, first_line, weights_hash
 from sightline.models.weights import load_into, read_weights
@@ -35,6 +37,8 @@ def load(asked: Asked) -> Classifier:
         ModelError: no such module or function, a factory that fails or returns no network, or weights that do not fit.
     """
     made = _made(asked.rest)
+    if is_keras_model(made):
+        return _of_keras(made, asked)
     network = made.network if isinstance(made, Classifier) else made
     if asked.weights is not None:
         if not isinstance(network, nn.Module):
@@ -44,6 +48,16 @@ def load(asked: Asked) -> Classifier:
         return _with_asked(made, asked)
     wrap(made)  # refuses what is neither a network nor a function
     return classifier_from(asked, made)
+
+
+def _of_keras(model: Any, asked: Asked) -> Classifier:
+    """A Keras model of the user's own, with the weights of a Keras file where one is given."""
+    from sightline.models.from_keras.files import load_keras_weights
+    from sightline.models.sources.keras import of_model
+
+    if asked.weights is not None:
+        load_keras_weights(model, asked.weights)
+    return of_model(asked, model)
 
 
 def _with_asked(made: Classifier, asked: Asked) -> Classifier:
@@ -64,6 +78,8 @@ def _made(path: str) -> Any:
     place, _, name = path.rpartition(":")
     if not place or not name:
         raise ModelError(f"{path!r} is no factory: expected package.module:function or file.py:function")
+    # A user's own Keras model has to be made on torch; what is imported already is not changed.
+    os.environ.setdefault("KERAS_BACKEND", "torch")
     with _importable(Path.cwd()):
         module = _file(Path(place).expanduser()) if place.endswith(".py") else _module(place)
         factory: Any = module

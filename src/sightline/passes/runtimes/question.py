@@ -158,5 +158,5 @@ def _barred(classifier: Classifier, pixels: Pixels) -> str | None:
     if pixels.device.type != "cpu":
         return f"the network is on {pixels.device.type}"
     if mixes_batch_mates(network):
-        return "its batch normalisation mixes the pictures of a batch"
+        return "it mixes the pictures of a batch, or has a batch of one built in"
     return "a module of it has hooks" if hooked(network) else unlike_float32(network)

@@ -26,7 +26,7 @@ def traced(network: nn.Module) -> fx.Graph:
         UntraceableError: its way depends on what it is given, others listen on the way, or pictures are mixed.
     """
     if mixes_batch_mates(network):
-        raise UntraceableError("its batch normalisation mixes the pictures of a batch")
+        raise UntraceableError("it mixes the pictures of a batch, or has a batch of one built in")
     if _listened_to(network):
         raise UntraceableError("hooks are registered on its modules")
     before = set(vars(network))
