@@ -33,6 +33,7 @@ _HOME = {
     "evaluate": "evaluation.evaluate",
     "explain": "runs.explain",
     "figure": "reports.figure",
+    "layers": "runs.layers",
     "load": "models.catalogue",
     "methods": "listing",
     "metrics": "listing",
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from sightline.runs.compare import compare
     from sightline.runs.concepts import concepts
     from sightline.runs.explain import explain
+    from sightline.runs.layers import layers
     from sightline.runs.plan import Plan, plan
 
 __all__ = [
@@ -93,6 +95,7 @@ __all__ = [
     "evaluate",
     "explain",
     "figure",
+    "layers",
     "load",
     "methods",
     "metrics",

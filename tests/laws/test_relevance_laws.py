@@ -77,7 +77,7 @@ def test_biases_absorb_relevance_and_ignored_ones_do_not(seed: int) -> None:
 def test_epsilon_without_biases_is_input_times_gradient_and_deep_lift(seed: int) -> None:
     network, x = net(seed), pixels(seed)
     passes = Passes(wrap(network, head="softmax"))
-    found = lrp(network, x, "epsilon(epsilon=1e-9)")
+    found = lrp(network, x, "epsilon(epsilon=1e-12)")  # a unit may stand as near to 0 as 1e-6
     # Black is 0 here, and so is the score of black.
     assert close(found, METHODS.make("deep-lift(baseline=black)")(passes, x, 1).values.double(), 1e-3)
     assert close(found, METHODS.make("input-times-gradient")(passes, x, 1).values.double(), 1e-3)
@@ -90,6 +90,7 @@ def test_every_rule_shares_out_all_that_a_layer_without_bias_was_given(seed: int
     parts = x * layer.weight
     # What has contributions of one sign only shares out α times what it was given: so the rule is defined.
     assume(rule != "alpha-beta" or bool((parts > 0).any(1).all() and (parts < 0).any(1).all()))
+    assume(rule != "z-plus" or bool((parts > 0).any(1).all()))  # what only speaks against has nobody to go to
     back = RULES.make(rule).back(layer, x, relevance, None)
     assert float(back.sum()) == pytest.approx(float(relevance.sum()), abs=1e-4 * float(relevance.abs().sum() + 1))
 

@@ -183,8 +183,11 @@ def test_anything_that_holds_a_preparation() -> None:
     assert as_preparation(None) is None
     assert as_preparation(preparation) is preparation
     assert as_preparation({"input_size": (3, 224, 224), **IMAGENET}).crop == (224, 224)
-    with pytest.raises(ModelError, match="str"):
+    assert as_preparation("resize 64") == preparation
+    with pytest.raises(ModelError, match="unknown 'imagenet'"):
         as_preparation("imagenet")
+    with pytest.raises(ModelError, match="from int"):
+        as_preparation(7)
     transformers = pytest.importorskip("transformers")
     assert as_preparation(transformers.ViTImageProcessor()).resize == (224, 224)
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "methods": "what can explain, or the fields of one method",
     "metrics": "what can judge a map, or the fields of one metric",
     "models": "where networks come from",
+    "layers": "where a class activation map can look in a network",
     "benchmark": "every method on drawn scenes whose evidence is known",
     "show": "what a run found, from its folder",
 }

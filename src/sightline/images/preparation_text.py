@@ -1,13 +1,15 @@
-"""A preparation in one line of text, and back: `resize 256, crop 224, rgb, mean 0.485 0.456 0.406, std 0.229 0.224 0.225`.
+"""A preparation in one line of text, and back.
+
+As in `resize 256, crop 224, rgb, mean 0.485 0.456 0.406, std 0.229 0.224 0.225`.
 
 | words | meaning |
 |---|---|
 | `resize 256` | shortest side; `resize 256 x 320`: height × width, whatever the picture's proportions |
 | `squash 224` | both sides, whatever the picture's proportions |
 | `crop 224`, `centre 224` | the middle that is kept; `crop 224 x 200`: height × width |
-| `bilinear`, `bicubic`, `nearest`, `lanczos`, `box`, `hamming` | how it is resized (bilinear) |
+| `bilinear`, `bicubic`, `nearest`, `lanczos`, … | how it is resized (bilinear) |
 | `rgb`, `bgr`, `grey` | order of channels (rgb) |
-| `0-1`, `0-255`, `-1-1` | what black and white become before the mean is taken (0-1); `scale 128` divides bytes by 128 |
+| `0-1`, `0-255`, `-1-1` | what black and white become before the mean is taken (0-1); `scale 128` divides bytes |
 | `mean …`, `std …` | one number, or one a channel in the order of channels, in units of the range |
 | `upright`, `as stored` | whether a picture that is stored turned is turned (as stored) |
 | `rounding floor`, `resizer torch` | details of Hugging Face's processors |
@@ -112,7 +114,7 @@ def _read_size(field: str, *, square: bool) -> Callable[[str, str], Fields]:
     def read(part: str, rest: str) -> Fields:
         match = re.fullmatch(r"(?:to |crop )?(\d+)(?:\s*(?:x|×|by)\s*(\d+)|\s+(\d+))?", rest.strip())
         if match is None:
-            raise UsageError(f"preparation: {part!r} needs a size, as in '{part.split()[0]} 224' or '224 x 200'")
+            raise UsageError(f"preparation: {part!r} needs a size, as in '{field} 224' or '{field} 224 x 200'")
         height, width = int(match[1]), match[2] or match[3]
         if width is not None:
             return {field: (height, int(width))}
@@ -144,8 +146,8 @@ _READERS: dict[str, Callable[[str, str], Fields]] = {
     "mean": _read_numbers("mean"),
     "std": _read_numbers("std"),
     "scale": _read_scale,
-    "rounding": lambda part, rest: {"rounding": rest},
-    "resizer": lambda part, rest: {"resizer": rest},
+    "rounding": lambda _, rest: {"rounding": rest},
+    "resizer": lambda _, rest: {"resizer": rest},
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from sightline.errors import ModelError
+from sightline.errors import ModelError, UsageError
 from sightline.images.prepare import Preparation
 from sightline.images.processor import WAY_OUT, from_processor, make_preparation
 
@@ -79,12 +79,15 @@ def as_preparation(given: Any) -> Preparation | None:
     """A `Preparation` from whatever holds one: itself, a line of text, a transform, a timm config, a processor.
 
     Raises:
-        ModelError: nothing of these, or one that cannot be expressed exactly.
+        ModelError: nothing of these, a line that says nothing, or one that cannot be expressed exactly.
     """
     if given is None or isinstance(given, Preparation):
         return given
     if isinstance(given, str):
-        return Preparation.parse(given)
+        try:
+            return Preparation.parse(given)
+        except UsageError as error:
+            raise ModelError(str(error)) from error
     if isinstance(given, Mapping):
         return from_timm(given)
     if hasattr(given, "image_mean") or hasattr(given, "do_resize"):

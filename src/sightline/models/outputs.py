@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -48,8 +49,14 @@ def _candidates(output: Any) -> Iterator[torch.Tensor | np.ndarray]:
         value = output.get(name) if isinstance(output, Mapping) else getattr(output, name, None)
         if isinstance(value, torch.Tensor | np.ndarray):
             yield value
-    if isinstance(output, Mapping):
-        yield from (value for value in output.values() if isinstance(value, torch.Tensor | np.ndarray))
+    if dataclasses.is_dataclass(output) and not isinstance(output, Mapping):
+        yield from _tensors(getattr(output, one.name) for one in dataclasses.fields(output))
+    elif isinstance(output, Mapping):
+        yield from _tensors(output.values())
     elif isinstance(output, tuple | list):
         for part in output:
             yield from _candidates(part)
+
+
+def _tensors(values: Iterable[Any]) -> Iterator[torch.Tensor | np.ndarray]:
+    return (value for value in values if isinstance(value, torch.Tensor | np.ndarray))
