@@ -14,7 +14,7 @@ from torch import nn
 import sightline
 from sightline.attribution.result import Attribution
 from sightline.cli.main import main
-from sightline.evaluation.belief import COPIES, NOISES, Belief, beliefs, rank_correlation
+from sightline.evaluation.belief import COPIES, NOISES, Belief, beliefs
 from sightline.models.classifier import wrap
 from sightline.passes.passes import Passes
 
@@ -95,14 +95,6 @@ def test_a_method_that_does_not_tell_classes_apart_is_told() -> None:
     noisy = dataclasses.replace(made[0], map=np.random.default_rng(0).random(made[0].map.shape).astype(np.float32))
     (found,) = beliefs(Passes(sightline.load("demo")), [noisy])
     assert found.other is None or abs(found.other.correlation) < 0.5  # noise is not like the method's own map
-
-
-def test_rank_correlation_is_scipys() -> None:
-    stats = pytest.importorskip("scipy.stats")
-    rng = np.random.default_rng(0)
-    one = rng.integers(0, 6, (9, 8)).astype(np.float32)
-    other = (one + rng.integers(0, 4, (9, 8))).astype(np.float32)
-    assert rank_correlation(one, other) == pytest.approx(stats.spearmanr(one.ravel(), other.ravel()).statistic)
 
 
 def test_the_command_says_it_in_words_in_the_report_and_in_the_manifest(

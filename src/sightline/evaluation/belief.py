@@ -39,6 +39,7 @@ from sightline.evaluation.faithfulness.deletion import Deletion
 from sightline.evaluation.faithfulness.insertion import Insertion
 from sightline.evaluation.faithfulness.ranking import FAINT
 from sightline.evaluation.result import Judgement
+from sightline.evaluation.similarity import similarity
 from sightline.evaluation.subject import Subject, of_attribution
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
@@ -134,7 +135,8 @@ def beliefs(passes: Passes, maps: Sequence[Attribution], *, seed: int = 0) -> li
         before = passes.count
         subject, key = of_attribution(one), (one.target.index, one.target.against)
         if key not in known:
-            grounds = [noise(*one.map.shape, seed + 1000 + place) for place in range(NOISES)]
+            height, width = one.map.shape
+            grounds = [noise(height, width, seed + 1000 + place) for place in range(NOISES)]
             known[key] = [_judged(passes, subject, values) for values in grounds]
         own = _judged(passes, subject, one.map)
         copies = [_judged(passes, subject, moved(one.map, seed + place)) for place in range(COPIES)]
@@ -172,17 +174,11 @@ def _other(passes: Passes, one: Attribution, subject: Subject) -> OtherClass | N
     except (NonFiniteError, NotSupportedError, LayerError):  # this class has no map: nothing is said of it
         return None
     values = maps.at_pixels(*one.map.shape)[0].cpu().numpy()
-    return None if is_flat(values) else OtherClass(label=others[0].label, correlation=rank_correlation(one.map, values))
-
-
-def rank_correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """Spearman's, equal values sharing the mean of their ranks."""
-    places = []
-    for values in (one, other):
-        _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-        ranks = np.cumsum(counts) - (counts - 1) / 2
-        places.append(ranks[inverse.ravel()])
-    return float(np.corrcoef(*places)[0, 1])
+    return (
+        None
+        if is_flat(values)
+        else OtherClass(label=others[0].label, correlation=similarity(one.map, values, "spearman"))
+    )
 
 
 def _belief(one: Attribution, besides: tuple[Beside, ...], other: OtherClass | None, cost: Count) -> Belief:

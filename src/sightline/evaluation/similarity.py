@@ -95,7 +95,9 @@ def _smooth(values: Floats) -> Floats:
 
 
 def _hog(one: Floats, other: Floats) -> float:
-    return pearson(gradients_histogram(_scaled(one)), gradients_histogram(_scaled(other)))
+    first, second = gradients_histogram(_scaled(one)), gradients_histogram(_scaled(other))
+    # Maps of two rows or columns have no gradient anywhere inside.
+    return 1.0 if np.array_equal(first, second) else pearson(first, second)
 
 
 def gradients_histogram(map: Floats) -> Floats:
