@@ -23,6 +23,7 @@ from sightline.pictures.concepts import MOST_SHOWN, Parts, concepts_figure, in_w
 from sightline.reports.content import Result, pictured
 from sightline.reports.report import Told, report_html
 from sightline.testing.networks import networks
+from small import picture
 
 NAMES = ("dog", "dog-and-cat", "dog-with-bell")
 
@@ -237,3 +238,15 @@ def test_the_report_says_what_it_could_not_draw(one: Attribution) -> None:
     page = told(one)
     assert "<img" not in page
     assert "pip install &#39;sightline[figures]&#39;" in page
+
+
+def test_concepts_that_fade_out_are_nothing_and_not_nan() -> None:
+    """Multiplicative steps take a concept that is not used towards 0, past the smallest number there is."""
+    from sightline.attribution.concepts.factors import _ratio
+
+    above, below = (torch.tensor([value, 0.0, 1.0], dtype=torch.float64) for value in (1e-200, 1e-320))
+    assert torch.isfinite(_ratio(above, below)).all()
+    assert torch.isfinite(_ratio(torch.tensor([1.0]).double(), torch.tensor([5e-324]).double())).all()
+    found = sightline.explain("demo/cheat", picture(64, 64)[0], "deep-feature-factorisation")
+    assert isinstance(found, sightline.Attribution)
+    assert found.map.max() > 0

@@ -19,6 +19,7 @@ ITERATIONS = 200
 TOLERANCE = 1e-4
 _LOOK = 10  # steps between two looks at the error
 _NOTHING = 1e-7  # stands for a divisor that is zero: what it divides is zero too
+_LEAST = 1e-150  # of other divisors: what fades out would else be 0 · ∞ once its numbers run out of digits
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ def strengths_at(values: torch.Tensor, directions: torch.Tensor) -> torch.Tensor
 
 
 def _ratio(above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
-    return above / torch.where(below == 0, _NOTHING, below)
+    return above / torch.where(below == 0, _NOTHING, below.clamp(min=_LEAST))
 
 
 def _error(values: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> float:
