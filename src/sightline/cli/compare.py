@@ -8,9 +8,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from sightline.cli.checks import check_masks, check_target, read_labels
+from sightline.cli.checks import check_masks, check_target
 from sightline.cli.comparing import add_how, contest_of_words, listed, methods_of, perform
 from sightline.cli.explain import add_network
+from sightline.cli.network import classifier_of
 from sightline.cli.parser import Parser
 
 if TYPE_CHECKING:
@@ -53,19 +54,10 @@ def run(arguments: argparse.Namespace) -> int:
             existing_file(word, what)
     with contextlib.redirect_stdout(sys.stderr):
         from sightline.evaluation.evaluate import as_metrics
-        from sightline.models.catalogue import load
 
         metrics, methods = as_metrics(listed(arguments.metrics, METRICS)), methods_of(arguments)
         check_masks(metrics, pictures, given=bool(arguments.mask))
-        classifier = load(
-            arguments.model,
-            weights=arguments.weights,
-            labels=read_labels(arguments.labels),
-            preparation=arguments.preparation,
-            trust=arguments.trust,
-            head=arguments.head,
-            device=arguments.device,
-        )
+        classifier = classifier_of(arguments)
         check_target(arguments.target, classifier)
 
     def work(classifier: Classifier) -> tuple[Contest, Callable[[Comparison], Sequence[Comparison]]]:

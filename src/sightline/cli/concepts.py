@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.cli.checks import check_figure, check_target, read_labels
+from sightline.cli.checks import check_figure, check_target
 from sightline.cli.explain import add_network
+from sightline.cli.network import classifier_of
 from sightline.cli.parser import Parser, whole
 from sightline.errors import UsageError
 
@@ -90,18 +91,9 @@ def tell(found: Concepts) -> None:
 
 
 def _found(arguments: argparse.Namespace, sources: list[object]) -> Concepts:
-    from sightline.models.catalogue import load
     from sightline.runs.concepts import concepts
 
-    classifier = load(
-        arguments.model,
-        weights=arguments.weights,
-        labels=read_labels(arguments.labels),
-        preparation=arguments.preparation,
-        trust=arguments.trust,
-        head=arguments.head,
-        device=arguments.device,
-    )
+    classifier = classifier_of(arguments)
     check_target(arguments.target, classifier)
     return concepts(
         classifier, sources, arguments.method, target=arguments.target, layer=arguments.layer, seed=arguments.seed

@@ -9,14 +9,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.cli.checks import read_labels
 from sightline.cli.comparing import listed
+from sightline.cli.network import classifier_of
 from sightline.cli.parser import Parser
 from sightline.errors import UsageError
 
 if TYPE_CHECKING:
     from sightline.doctor.findings import Examination, Finding, MethodFinding
-    from sightline.models.classifier import Classifier
 
 SICK = 1
 _DRAWN = ("demo:dog", "demo:cat", "demo:owl", "demo:dog-and-cat")
@@ -67,19 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
         from sightline.attribution.table import METHODS
         from sightline.doctor.examine import examine
         from sightline.doctor.trusting import USUAL
-        from sightline.models.catalogue import load
 
         names = listed(arguments.methods, USUAL)
         methods = [] if names == ["none"] else [METHODS.make(name) for name in names]
-        classifier: Classifier = load(
-            arguments.model,
-            weights=arguments.weights,
-            labels=read_labels(arguments.labels),
-            preparation=arguments.preparation,
-            trust=arguments.trust,
-            head=arguments.head,
-            device=arguments.device,
-        )
+        classifier = classifier_of(arguments)
         found = examine(classifier, pictures, methods, _progress)
     if out is not None:
         out.write_text(json.dumps(found.record(), indent=1, allow_nan=False) + "\n", "utf-8")

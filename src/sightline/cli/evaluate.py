@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.cli.checks import check_target, read_labels
+from sightline.cli.checks import check_target
 from sightline.cli.comparing import add_how, contest_of_words, listed, methods_of, perform
 from sightline.cli.explain import add_network
+from sightline.cli.network import classifier_of
 from sightline.cli.parser import Parser, whole
 from sightline.errors import UsageError
 
@@ -59,21 +60,12 @@ def run(arguments: argparse.Namespace) -> int:
             existing_file(word, what)
     with contextlib.redirect_stdout(sys.stderr):
         from sightline.evaluation.evaluate import as_metrics
-        from sightline.models.catalogue import load
         from sightline.runs.truth.found import entries_of, maps_of, truth_of
 
         metrics = as_metrics(listed(arguments.metrics, METRICS))
         methods = methods_of(arguments) if arguments.methods or not folders else ()
         truth = truth_of(data, truth_file)
-        classifier = load(
-            arguments.model,
-            weights=arguments.weights,
-            labels=read_labels(arguments.labels),
-            preparation=arguments.preparation,
-            trust=arguments.trust,
-            head=arguments.head,
-            device=arguments.device,
-        )
+        classifier = classifier_of(arguments)
         target = None if arguments.target == TRUTH else arguments.target
         if target is not None:
             check_target(target, classifier)

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.cli.checks import check_files, check_masks, check_target, read_labels
+from sightline.cli.checks import check_files, check_masks, check_target
+from sightline.cli.network import classifier_of
 from sightline.cli.parser import Parser, between, whole
 from sightline.errors import UsageError
 
@@ -194,7 +195,6 @@ def _job(
     from sightline.attribution.table import METHODS
     from sightline.evaluation.evaluate import as_metrics
     from sightline.images.thresholds import THRESHOLDS
-    from sightline.models.catalogue import load
     from sightline.runs.explain import as_methods
     from sightline.runs.order import Order
     from sightline.runs.run import Job
@@ -208,15 +208,7 @@ def _job(
         raise UsageError(
             f"--figure-kind {arguments.figure_kind} draws the method {' or '.join(drawn)}: add --method {drawn[0]}"
         )
-    classifier = load(
-        arguments.model,
-        weights=arguments.weights,
-        labels=read_labels(arguments.labels),
-        preparation=arguments.preparation,
-        trust=arguments.trust,
-        head=arguments.head,
-        device=arguments.device,
-    )
+    classifier = classifier_of(arguments)
     check_target(arguments.target, classifier)
     order = Order(
         methods=as_methods(methods or None, classifier, layer=arguments.layer, seed=arguments.seed),

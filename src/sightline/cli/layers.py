@@ -10,8 +10,8 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from sightline.cli.checks import read_labels
 from sightline.cli.explain import add_network
+from sightline.cli.network import classifier_of
 from sightline.cli.parser import Parser
 
 if TYPE_CHECKING:
@@ -43,18 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     picture = given_pictures([arguments.picture])[0].source if arguments.picture else None
     with contextlib.redirect_stdout(sys.stderr):
-        from sightline.models.catalogue import load
         from sightline.runs.layers import layers
 
-        classifier = load(
-            arguments.model,
-            weights=arguments.weights,
-            labels=read_labels(arguments.labels),
-            preparation=arguments.preparation,
-            trust=arguments.trust,
-            head=arguments.head,
-            device=arguments.device,
-        )
+        classifier = classifier_of(arguments)
         found = layers(classifier, picture)
     if arguments.json:
         print(json.dumps([one.record() for one in found], indent=1))
