@@ -44,6 +44,14 @@ class Outcome:
     found: Mean | None
 
     @property
+    def words(self) -> str:
+        """The difference, with its interval where there are photographs enough for one."""
+        if self.found is None:
+            return "–"
+        interval = f" ({self.found.low:+.3f} … {self.found.high:+.3f})" if self.found.count >= FEWEST else ""
+        return f"{self.found.value:+.3f}{interval}"
+
+    @property
     def verdict(self) -> str:
         """The outcome in words."""
         if self.found is None:

@@ -56,10 +56,12 @@ def _sanity_words(curves: dict[str, dict[str, list[float]]]) -> str:
         f"gradient {first['gradient']:.2f}: "
         + ("as the paper says, it hardly notices." if gap > 0.1 else "no clear difference, other than in the paper.")
     )
+    kept = min(last["input-x-gradient"], last["integrated-gradients(steps=16)"]) - last["gradient"]
     product = (
         f"With everything forgotten, input × gradient keeps a rank correlation of magnitudes of "
         f"{last['input-x-gradient']:.2f} and integrated gradients {last['integrated-gradients(steps=16)']:.2f}, the "
-        f"gradient {last['gradient']:.2f}: what is multiplied by the picture keeps the picture."
+        f"gradient {last['gradient']:.2f}: "
+        + ("what is multiplied by the picture keeps some of it." if kept > 0.1 else "no clear difference.")
     )
     return f"{guided}\n\n{product}"
 
@@ -69,7 +71,7 @@ def _orderings(root: Path) -> str:
         [
             one.paper,
             f"`{one.better}` before `{one.worse}` by {one.metric}",
-            "–" if one.found is None else f"{one.found.value:+.3f} ({one.found.low:+.3f} … {one.found.high:+.3f})",
+            one.words,
             "–" if one.found is None else str(one.found.count),
             one.verdict,
         ]
