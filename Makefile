@@ -10,7 +10,7 @@ THREADS ?= $(shell nproc)
 # One thread a process: the tests run side by side, and threads of torch would only wait for each other.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install install-dev demo test contract check quality quality-page findings findings-page parity parity-page bench bench-page
+.PHONY: help install install-dev demo test contract check quality quality-page findings findings-page parity parity-page bench bench-page precision
 .PHONY: docs leaderboard format clean
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make parity    measure all methods beside other packages' on real photographs (installs them)"
 	@echo "make findings  try findings of the literature again (sanity checks, orders of methods, ROAD)"
 	@echo "make bench     time methods beside other packages' (QUICK=1: some minutes; THREADS=2)"
+	@echo "make precision try on real photographs what precision=fast does to the order of maps"
 	@echo "make leaderboard  every method on drawn scenes whose evidence is known (docs/leaderboard.md)"
 	@echo "make docs      make the pages and pictures that are made from the code"
 	@echo "make format    bring the code into shape"
@@ -108,6 +109,9 @@ bench: $(VENV)/.installed-quantus
 
 bench-page: $(VENV)/.installed-dev
 	PYTHONPATH=benchmarks $(BIN)/python -m speed --page
+
+precision: $(VENV)/.installed-dev
+	PYTHONPATH=benchmarks $(BIN)/python -W ignore -m precision
 
 # The quick form: some minutes on two cores, and the same page on every machine but for rounding.
 leaderboard: $(VENV)/.installed

@@ -28,5 +28,6 @@ ASKED = (
     "i-gos",
     "deletion-insertion",
     "road",
+    "parameter-randomisation",
 )
 """The races that have a target, all of them on ResNet-50, in the order of the page."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from fnmatch import fnmatch
 
-from speed import cams, curves, gradients, masks, perturbations
+from speed import cams, curves, gradients, masks, perturbations, randomisation
 from speed.names import NETWORKS
 from speed.races import Race
 from speed.store import Record
@@ -17,6 +17,7 @@ RACES: list[Race] = [
     *perturbations.RACES[1:],
     *masks.RACES,
     *curves.RACES,
+    *randomisation.RACES,
 ]
 
 

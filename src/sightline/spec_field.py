@@ -56,6 +56,8 @@ def fit(field: Field, value: Any, owner: str) -> Any:
         if fitted is not _NO:
             _check_range(field, fitted, owner)
             return fitted
+    if not isinstance(value, tuple | list) and any(_takes_several(option) for option in _options(field.annotation)):
+        return fit(field, (value,), owner)  # one where several may stand
     came = write(value) if isinstance(value, Call | str | int | float | tuple) else type(value).__name__
     if field.choices and isinstance(value, str | Call):
         word = value.name if isinstance(value, Call) else value
@@ -99,6 +101,10 @@ def _fit_tuple(parts: tuple[Any, ...], value: Any) -> Any:
     return _NO if any(item is _NO for item in fitted) else fitted
 
 
+def _takes_several(option: Any) -> bool:
+    return get_origin(option) is tuple and get_args(option)[-1] is Ellipsis
+
+
 def _fit_named(option: type, value: Any) -> Any:
     if isinstance(value, option):
         return value
@@ -115,7 +121,10 @@ def _check_range(field: Field, value: Any, owner: str) -> None:
         if field.range is None or not isinstance(number, int | float):
             continue
         if not field.range.low <= number <= field.range.high:
-            raise SpecError(f"{owner}: {field.name} must be {field.range.words()}, got {write(number)}")
+            words = field.range.words()
+            if number > field.range.high and words.startswith("at least"):
+                words = f"at most {field.range.high:,.0f}"
+            raise SpecError(f"{owner}: {field.name} must be {words}, got {write(number)}")
 
 
 def as_field(field: dataclasses.Field[Any], hint: Any) -> Field:

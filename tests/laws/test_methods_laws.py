@@ -26,8 +26,11 @@ def map_of(network: nn.Module, pixels: torch.Tensor, method: str, **options: obj
     return torch.from_numpy(result_of(network, pixels, method, **options).map)
 
 
+RULES = ["midpoint", "gauss-legendre", "right", "left", "trapezoid"]
+
+
 @LAW
-@given(SIDES, SIDES, SEEDS, st.sampled_from(["midpoint", "gauss-legendre"]), st.integers(1, 4))
+@given(SIDES, SIDES, SEEDS, st.sampled_from(RULES), st.integers(1, 4))
 def test_integrated_gradients_of_a_linear_network_are_its_weights(
     height: int, width: int, seed: int, rule: str, steps: int
 ) -> None:

@@ -87,6 +87,61 @@ def test_epsilon_without_biases_is_input_times_gradient_and_deep_lift(seed: int)
     assert close(found, METHODS.make("input-times-gradient")(passes, x, 1).values.double(), 1e-3)
 
 
+class Before(nn.Module):
+    """Normalisations that stand before: at the pixels, before ReLUs (one in place) and convolutions with borders,
+    before a convolution alone, before pooling by mean, and before values that are flattened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList([nn.BatchNorm2d(size) for size in (3, 4, 8, 4, 4)])
+        self.one, self.two = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1, stride=2)
+        self.three, self.four = nn.Conv2d(8, 4, 1), nn.Conv2d(4, 4, 3, padding=1)
+        self.mean, self.flat = nn.Linear(4, 3), nn.Linear(48, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first, second, third, fourth, fifth = self.norms
+        x = self.one(first(x))
+        x = nn.functional.avg_pool2d(torch.cat([x, self.four(second(x).relu())], 1), 1)
+        x = self.three(nn.functional.relu_(third(x)))
+        x = nn.functional.max_pool2d(x, 1) + self.four(fourth(x[:, :, :, :]))
+        pooled = nn.functional.adaptive_avg_pool2d(fifth(x).relu(), 1).flatten(1)
+        scores: torch.Tensor = self.mean(pooled) + self.flat(self.two(fifth(x.clone()).relu()).flatten(1))
+        return scores
+
+
+def before(seed: int) -> nn.Module:
+    network = seeded(Before(), seed)
+    generator = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            size = module.num_features
+            module.running_mean = torch.randn(size, generator=generator)
+            module.running_var = torch.rand(size, generator=generator) + 0.5
+            module.weight.data = torch.randn(size, generator=generator)
+            module.bias.data = torch.randn(size, generator=generator)
+    return network.eval().double()
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=SEEDS)
+def test_normalisation_ahead_is_a_part_of_the_layers_behind_it(seed: int) -> None:
+    """Then epsilon is input × gradient on networks of ReLUs, as it is where none is normalised."""
+    network, x = before(seed), pixels(seed, 2)
+    expected = METHODS.make("input-times-gradient")(Passes(wrap(network, head="softmax")), x, 1).values.double()
+    found = lrp(network, x, "epsilon(epsilon=1e-12)")
+    assert close(found, expected, 1e-3)
+    assert close(lrp(network, x[1:], "epsilon(epsilon=1e-12)"), found[1:], 1e-6)
+
+
+def test_normalisation_ahead_that_is_handed_on_is_not_input_times_gradient() -> None:
+    """The broken twin of the law, which zennit's composites follow; and what a shift adds is what is lost by it."""
+    network, x = before(5), pixels(5)
+    expected = METHODS.make("input-times-gradient")(Passes(wrap(network, head="softmax")), x, 1).values.double()
+    assert not close(lrp(network, x, "epsilon(epsilon=1e-12, normalisation=handed-on)"), expected, 1e-1)
+    kept = lrp(network, x, "epsilon(epsilon=1e-12, bias=ignored)")
+    assert float(kept.sum()) == pytest.approx(float(network(x)[0, 1].detach()), rel=1e-3)
+
+
 @settings(max_examples=30, deadline=None)
 @given(seed=SEEDS, rule=st.sampled_from(CONSERVING))
 def test_every_rule_shares_out_all_that_a_layer_without_bias_was_given(seed: int, rule: str) -> None:

@@ -292,11 +292,13 @@ class Before(nn.Module):
         return scores
 
 
-def test_normalisation_elsewhere_concatenation_and_maximum() -> None:
-    network, made = with_statistics(seeded(Before(), 6)).double(), RULES.make("epsilon")
+@pytest.mark.parametrize("rule", ["epsilon", "z-plus", "gamma", "alpha-beta"])
+@pytest.mark.parametrize("normalisation", ["merged", "handed-on"])
+def test_normalisation_elsewhere_concatenation_and_maximum(rule: str, normalisation: str) -> None:
+    network, made = with_statistics(seeded(Before(), 6)).double(), RULES.make(rule)
     x = signed(1, 2, 4, 4)
     assert isinstance(network, Before)
-    found = lrp(network, x, "epsilon")
+    found = lrp(network, x, f"table(convolution={rule}, dense={rule}, normalisation={normalisation})")
     a = network.stem(x).relu().detach()
     u = network.norm(a).relu().detach()
     joined = torch.cat([a, network.conv(u)], 1).detach()
@@ -314,8 +316,13 @@ def test_normalisation_elsewhere_concatenation_and_maximum() -> None:
                 best = int(window.argmax())
                 r_joined[k, 2 * i + best // 2, 2 * j + best % 2] += r_pooled[k, i, j]
     conv = matrix_of(lambda given: network.conv(given).detach(), u.shape[1:])
-    # A ReLU, and a normalisation that follows no linear layer, hand on what they get.
-    r_a = r_joined[:3].flatten() + shared_by_hand(made, u.flatten(), conv, r_joined[3:].flatten())
+    own = u.flatten()
+    if normalisation == "merged":  # what the normalisation adds where the ReLU is open is the convolution's bias
+        zero = network.norm(torch.zeros_like(a)).detach()
+        added = (zero * (u > 0)).flatten()
+        own, conv = own - added, (conv[0], conv[1] + conv[0] @ added)
+    # A ReLU, and what is left of the normalisation, hand on what they get.
+    r_a = r_joined[:3].flatten() + shared_by_hand(made, own, conv, r_joined[3:].flatten())
     stem = matrix_of(lambda given: network.stem(given).detach(), x.shape[1:])
     expected = shared_by_hand(made, x.flatten(), stem, r_a).view(x.shape[1:])
     assert close(found[0].double(), expected, 2e-5)

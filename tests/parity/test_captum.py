@@ -39,7 +39,15 @@ def test_gradient(build: object) -> None:
     assert close(channels_of(network, x, "gradient"), expected[0], AGREED)
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [("gauss-legendre", "gausslegendre"), ("midpoint", "riemann_middle")])
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("gauss-legendre", "gausslegendre"),
+        ("midpoint", "riemann_middle"),
+        ("right", "riemann_right"),
+        ("left", "riemann_left"),
+    ],
+)
 @pytest.mark.parametrize("steps", [7, 50])
 @pytest.mark.parametrize("build", [smooth, pooled])
 def test_integrated_gradients(ours: str, theirs: str, steps: int, build: object) -> None:
@@ -52,6 +60,14 @@ def test_integrated_gradients(ours: str, theirs: str, steps: int, build: object)
     found = explain(network, x, spec, target=1)
     assert isinstance(found, Attribution)
     assert found.completeness_error == pytest.approx(float(error), abs=2e-6)
+
+
+def test_integrated_gradients_by_trapezoids_are_captums_but_for_weights_that_sum_to_one() -> None:
+    network, x = smooth(), picture(9, 12)
+    expected = captum.IntegratedGradients(network).attribute(x, target=1, n_steps=20, method="riemann_trapezoid")
+    found = channels_of(network, x, "integrated-gradients(rule=trapezoid, steps=20)")
+    assert close(found, expected[0].float() * 20 / 19, AGREED)
+    assert not close(found, expected[0].float(), 0.01)
 
 
 @pytest.mark.parametrize(

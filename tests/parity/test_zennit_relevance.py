@@ -35,6 +35,7 @@ from zennit.torchvision import ResNetCanonizer  # noqa: E402
 from zennit.types import Linear  # noqa: E402
 
 from sightline.attribution.relevance.lrp import Lrp  # noqa: E402
+from sightline.attribution.table import METHODS  # noqa: E402
 from sightline.images.load import load  # noqa: E402
 from sightline.images.prepare import Preparation  # noqa: E402
 from sightline.models.classifier import Classifier, wrap  # noqa: E402
@@ -157,7 +158,10 @@ def test_mobilenet_with_its_clipped_relus_and_skips() -> None:
 
 
 def test_densenet_whose_normalisations_stand_before_relus() -> None:
-    """Only those that follow a convolution are merged; zennit's canoniser goes by the order of modules, and errs."""
+    """Those that follow a convolution are merged, the others hand on.
+
+    zennit's canoniser goes by the order of modules, and errs.
+    """
     network, x = torchvision_network("densenet121"), picture(64, 64).double() - 0.5
     twin = Ended(copy.deepcopy(network), nn.ReLU())
     stem = twin.features
@@ -165,8 +169,12 @@ def test_densenet_whose_normalisations_stand_before_relus() -> None:
     for module in twin.modules():
         if type(module).__name__ == "_DenseLayer":
             module.conv1, module.norm2 = fuse_conv_bn_eval(module.conv1, module.norm2), nn.Identity()
-    expected = theirs(twin, x, named("epsilon-plus-flat", x), 3)
-    assert close(ours(wrap(network, preparation=NORMAL), x, "epsilon-plus-flat", 3), expected, 1e-5)
+    expected, own = theirs(twin, x, named("epsilon-plus-flat", x), 3), wrap(network, preparation=NORMAL)
+    assert close(ours(own, x, "epsilon-plus-flat(normalisation=handed-on)", 3), expected, 1e-5)
+    # Merged with what follows, which zennit does not do: then epsilon is input × gradient, as it is elsewhere.
+    slopes = METHODS.make("input-times-gradient")(Passes(own), x, 3).values.double()
+    assert close(ours(own, x, "epsilon(epsilon=1e-12)", 3).double(), slopes, 1e-2)
+    assert not close(ours(own, x, "epsilon(epsilon=1e-12, normalisation=handed-on)", 3).double(), slopes, 0.5)
 
 
 @pytest.mark.parametrize("composite", COMPOSITES)

@@ -19,6 +19,7 @@ from sightline.cli.comparing import listed
 from sightline.cli.main import main
 from sightline.demo.scenes import PICTURES, render
 from sightline.errors import NonFiniteError, SpecError, UsageError
+from sightline.evaluation.base import Curve
 from sightline.evaluation.baselines import BASELINES, centre, moved, noise, patches
 from sightline.evaluation.comparison import Comparison
 from sightline.evaluation.standing import Contender
@@ -218,7 +219,7 @@ def test_the_command_writes_a_folder_that_can_be_shown_and_replaced(
     assert main([*words, "--out", "run"]) == 0
     out, err = capsys.readouterr()
     assert "report: run/report.html" in out
-    assert "2 pictures: about" in err
+    assert "Pictures: 2, about" in err
     assert len(read_manifest("run").records) == 4
     assert {file.name for file in Path("run").iterdir()} == {
         "report.html", "manifest.json", "comparison.json", "values.csv", "maps",
@@ -262,3 +263,51 @@ def test_wrong_words(place: Path, capsys: pytest.CaptureFixture[str], words: str
     assert main(words.split()) == 2
     assert said in capsys.readouterr().err
     assert not Path("sightline-compare").exists()
+
+
+def boxed_at(levels: list[tuple[float, float, float]]) -> list[Curve]:
+    """Curves of overlap over the levels 0, ⅓ and ⅔."""
+    return [Curve(np.arange(3) / 3, np.array(one)) for one in levels]
+
+
+def test_max_box_acc_is_told_at_one_level_for_all_pictures() -> None:
+    curves = boxed_at([(0.8, 0.1, 0.1), (0.1, 0.8, 0.1), (0.1, 0.6, 0.1)])  # no level is right for all three
+    metric = METRICS.make("max-box-acc(version=v1)")
+    found = Comparison(
+        model="m", pictures=("a", "b", "c"), targets=("t",) * 3, rows=(Contender(name="x"),), metrics=(metric,),
+        values={str(metric): {"x": (1.0, 1.0, 1.0)}}, curves={str(metric): {"x": curves}}, places=(0, 1, 2),
+    )  # fmt: skip
+    assert found.standings(metric)["x"].interval.mean == pytest.approx(2 / 3)
+    assert found.record()["metrics"][0]["values"]["x"] == [0.0, 1.0, 1.0]
+    assert "0.33 for an overlap of 0.5" in found.words()[-1]
+    assert found.subset([True, False, False], "few").standings(metric)["x"].interval.mean == 1.0
+
+
+def test_max_box_acc_v2_chooses_a_level_for_each_overlap() -> None:
+    curves = boxed_at([(0.35, 0.75, 0.1), (0.35, 0.1, 0.55)])
+    found = METRICS.make("max-box-acc").jointly(curves)
+    # δ 0.3: level 0, both; 0.5: level ⅓, the first (the lowest of equals); 0.7: level ⅓, the first
+    assert found.values == pytest.approx((1.0, 1 / 3))
+
+
+def test_the_command_tells_max_box_acc_at_one_level() -> None:
+    masks = [scene.masks["object"] for scene in SCENES]
+    metric = "max-box-acc(version=v1, levels=20)"
+    found = sightline.compare("demo", IMAGES, ["gradient"], [metric], mask=masks)
+    curves = [one.y for one in found.curves[metric]["gradient"] if one is not None]
+    assert found.standings(metric)["gradient"].interval.mean == (np.stack(curves) >= 0.5).mean(0).max()
+
+
+def test_a_map_that_is_turned_round_wins_nothing_by_it() -> None:
+    metric = METRICS.make("parameter-randomisation")
+    values = {"turned": (-0.9, -0.9, -0.8), "independent": (0.05, -0.05, 0.1), "kept": (0.7, 0.7, 0.6)}
+    found = Comparison(
+        model="m", pictures=("a", "b", "c"), targets=("t",) * 3, metrics=(metric,),
+        rows=tuple(Contender(name=name) for name in values), values={str(metric): values},
+    )  # fmt: skip
+    assert list(found.standings(metric)) == ["independent", "kept", "turned"]
+    assert found.best(metric) == "independent"
+    assert found.standings(metric)["turned"].interval.mean == pytest.approx(-0.8667, abs=1e-3)  # told as measured
+    assert found.mean_rank("turned") == 3
+    assert "nearest 0 is best" in found.words()[-1]
+    assert "→0" in found.table()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,18 +12,25 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from sightline.attribution.base import Maps, Method, Needs, Traits
 from sightline.attribution.table import METHODS
 from sightline.cli.main import main
 from sightline.demo.scenes import PICTURES, render
 from sightline.doctor.examine import examine
 from sightline.doctor.findings import Examination, Finding
 from sightline.doctor.network import gradients
-from sightline.doctor.preparing import others, preparation, seen
+from sightline.doctor.preparing import preparation
+from sightline.doctor.trusting import trusted
+from sightline.doctor.verdict import Facts
+from sightline.doctor.verdict import verdict as answer_to
 from sightline.errors import UsageError
-from sightline.images.prepare import Preparation
 from sightline.models.catalogue import load
 from sightline.models.classifier import Classifier, wrap
+from sightline.models.intake import prepare
+from sightline.models.targets import Target
 from sightline.passes.passes import Passes
+from sightline.testing import check_on_network
+from sightline.testing.state import State
 
 SCENES = [render(PICTURES[name]).image for name in list(PICTURES)[:6]]
 SIZE = 16
@@ -113,59 +121,134 @@ def test_a_function_is_examined_as_far_as_it_goes() -> None:
         examine(wrap(Body()), pixels()[:1], [])
 
 
-def scaled(classifier: Classifier, way: Preparation) -> tuple[Classifier, torch.Tensor]:
-    """The built-in network before pictures that were prepared in another way."""
-    ready = Preparation(**{**vars(classifier.preparation), "mean": way.mean, "std": way.std, "scale": way.scale})
-    made = wrap(classifier.network, preparation=ready, labels=classifier.labels)  # type: ignore[arg-type]
-    from sightline.models.intake import prepare
+class Colours(nn.Module):
+    """Sure of pictures of one colour with values from 0 to 1, and of nothing else."""
 
-    return made, torch.cat([prepare(image, place, made).pixels for place, image in enumerate(SCENES)])
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        means = pixels.mean((2, 3))
+        known = (means.amax(1) < 1) & (means.amax(1) - means.amin(1) > 0.25)
+        return functional.pad(60 * known[:, None] * means, (0, 9))
 
 
 def test_a_wrong_preparation_is_found_and_the_right_one_named() -> None:
-    classifier = load("demo")
-    assert classifier.preparation is not None
-    right, given = scaled(classifier, classifier.preparation)
-    assert preparation(Passes(right), given).verdict == "ok"
-    wrong, given = scaled(classifier, Preparation(scale=255 * 8))
-    found = preparation(Passes(wrong), given)
-    assert found.verdict == "wrong"
-    assert "given as" in found.words
-    assert preparation(Passes(right), given[:3]).verdict == "not asked"
+    scenes = [np.full((8, 8, 3), 20 + 200 * np.eye(3)[place % 3], np.uint8) for place in range(6)]
+    for text, due in (("0-1", "ok"), ("0-255", "wrong")):
+        classifier = wrap(Colours(), head="softmax", preparation=text)
+        ready = [prepare(image, place, classifier) for place, image in enumerate(scenes)]
+        found = preparation(classifier, ready)
+        assert found.verdict == due
+        assert preparation(classifier, ready[:3]).verdict == "not asked"
+    assert "given as values from 0 to 1" in found.words
+    assert found.advice.endswith("--preparation 'rgb, 0-1'")
+    demo = load("demo")
+    assert preparation(demo, [prepare(image, place, demo) for place, image in enumerate(SCENES)]).verdict == "ok"
 
 
-def test_other_ways_are_those_of_other_pipelines() -> None:
-    unit = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    way = Preparation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-    given = (unit - torch.tensor(way.mean)[:, None, None]) / torch.tensor(way.std)[:, None, None]
-    found = others(given, way)
-    assert torch.allclose(found["RGB from 0 to 1"], unit, atol=1e-6)
-    assert "RGB less ImageNet's mean, by its deviation" not in found  # it is the declared one
-    assert torch.allclose(found["RGB from 0 to 255"], 255 * unit, atol=1e-3)
-    assert torch.allclose(others(unit.flip(1), Preparation(channels="bgr"))["RGB from 0 to 1"], unit)
-
-
-def test_information_by_hand() -> None:
-    sure = torch.tensor([[9e9, 0.0], [0.0, 9e9]])
-    network = wrap(lambda given: sure[given[:, 0, 0, 0].long()], head="softmax")
-    marks = torch.tensor([0.0, 1.0])[:, None, None, None].expand(2, 3, 2, 2)
-    found = seen(Passes(network), marks)
-    assert found is not None
-    assert found.information == pytest.approx(np.log(2))
-    same = seen(Passes(network), marks[:1].expand(2, -1, -1, -1))
-    assert same is not None
-    assert same.information == pytest.approx(0)
+def test_prepared_input_says_nothing_of_a_preparation() -> None:
+    found = finding(examined(""), "the preparation")
+    assert found.verdict == "not asked"
+    assert found.words.startswith("0 pictures came")
 
 
 def test_methods_are_tried_on_the_network_itself() -> None:
     methods = [METHODS.make("grad-cam"), METHODS.make("guided-backpropagation")]
-    found = examine(load("demo"), SCENES[:2], methods)
+    found = examine(load("demo"), SCENES[:2], methods, quick=True)
     grad, guided = found.methods
     assert grad.trust == "trust"
     assert guided.trust == "do not trust"
     assert grad.forgets is not None
     assert guided.forgets is not None
     assert guided.forgets > grad.forgets
+
+
+def breaking(broken: str) -> Method:
+    """A method that breaks one statement of the contract, whichever is asked for."""
+    calls: list[int] = []
+
+    class Breaking(Method):
+        traits = Traits(family="test", needs=Needs.SCORES, cost="1 F", paper="")
+
+        def attribute(self, passes: Passes, pixels: torch.Tensor, target: Target) -> Maps:
+            passes.scores(pixels)
+            calls.append(len(pixels))
+            values = pixels.mean(1, keepdim=True) * (target.index.float() + 1).sin()[:, None, None, None]
+            network = passes.network
+            assert isinstance(network, Body)
+            if broken == "S3-as_found":
+                network.head.bias.data.add_(1)
+            if broken == "R1-again":
+                values = values + pixels[:, :1] * len(calls)
+            if broken == "M8-batch":
+                values = values - len(pixels) * pixels[:, :1]
+            if broken == "M9-targets":
+                values = pixels.mean(1, keepdim=True)
+            return Maps(values=values)
+
+    return Breaking()
+
+
+@pytest.mark.parametrize("broken", ["S3-as_found", "R1-again", "M8-batch", "M9-targets"])
+def test_a_method_that_breaks_the_contract_on_this_network_is_not_to_be_trusted(broken: str) -> None:
+    given = torch.from_numpy(np.stack(pixels()))[:2]
+    found = trusted(wrap(Body()), given, breaking(broken))
+    assert found.trust == "do not trust"
+    assert broken in [one.partition(":")[0] for one in found.broken]
+    assert (broken == "R1-again") == ("R1-again" in [one.partition(":")[0] for one in found.broken])
+    assert "does not keep the contract on this network" in found.words
+    assert found.advice
+
+
+def test_a_sound_method_keeps_the_contract_and_the_network_is_as_it_was() -> None:
+    network = Body("training")
+    given = torch.from_numpy(np.stack(pixels()))[:2]
+    before = State.of(network, given)
+    report, case = check_on_network(METHODS.make("lrp"), wrap(network), given)
+    assert not report.wrong
+    assert {cell.statement for cell in report.cells} == {
+        "S3-as_found", "M7-sizes", "R1-again", "M8-batch", "C1-complete", "M9-targets", "S5-caller", "S1-stopped",
+    }  # fmt: skip
+    assert len(case.maps) == 2
+    assert not State.of(network, given).changes(before)
+    with pytest.raises(UsageError, match="two pictures"):
+        check_on_network(METHODS.make("lrp"), wrap(network), given[:1])
+
+
+def test_one_of_each_family_is_tried_where_nobody_is_named() -> None:
+    names = [one.method for one in examine(wrap(Body()), pixels(), None, quick=True).methods]
+    assert names == ["grad-cam", "lrp", "gradient", "attention-relevance", "occlusion(window=4, stride=4)"]
+
+
+@pytest.mark.parametrize("ill", ["nan", "random", "dead"])
+def test_methods_are_not_asked_of_a_network_that_hides_the_answer(ill: str) -> None:
+    found = examine(wrap(Body(ill)), pixels(), [METHODS.make("gradient")])
+    assert (found.methods[0].trust, found.methods[0].advice) == ("not asked", "mend that first")
+    assert "the network itself is wrong" in found.methods[0].words
+
+
+FACTS = Facts(broken=(), kept=8, flat=0, pictures=2, likely=0.9, judged=2, ahead=3.0, forgets=0.1, alike=0.2, other="x")
+
+
+@pytest.mark.parametrize(
+    ("changes", "trust", "said"),
+    [
+        ({}, "trust", "3.0 spreads better"),
+        ({"flat": 2}, "do not trust", "the same everywhere"),
+        ({"forgets": 0.85}, "do not trust", "hardly changes"),
+        ({"forgets": -0.85}, "do not trust", "only turned round"),
+        ({"ahead": 0.2}, "do not trust", "not those that matter"),
+        ({"ahead": None, "likely": 0.01}, "unclear", "gives what is explained 1.0%"),
+        ({"missing": 0.4}, "care", "misses up to 40%"),
+        ({"alike": 0.95}, "care", "hardly why this class"),
+        ({"forgets": 0.6}, "care", "part of the map stays"),
+        ({"ahead": 1.3}, "care", "roughly where it matters"),
+        ({"ahead": 1.5}, "trust", "1.5 spreads"),
+    ],
+)
+def test_the_answer_and_its_words(changes: dict[str, Any], trust: str, said: str) -> None:
+    found, words, advice = answer_to(METHODS.make("gradient"), FACTS.replaced(**changes))
+    assert found == trust
+    assert said in words
+    assert bool(advice) == (trust != "trust")
 
 
 def test_a_layer_without_a_gradient_is_named() -> None:

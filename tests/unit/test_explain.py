@@ -83,7 +83,7 @@ def test_a_network_with_one_output_may_name_what_it_looks_for() -> None:
     ("make", "words"),
     [
         (lambda: one("integrated-gradients(steps=1, rule=midpoint)"), "does not add up"),
-        (lambda: one(precision="fast"), "precision=fast"),
+        (lambda: one("meaningful-perturbation(iterations=2)", precision="fast"), "precision=fast"),
         (lambda: sightline.explain(network(), pixels() * 9, "gradient"), "no preparation was declared"),
         (lambda: sightline.explain(lambda x: x.mean((2, 3)), pixels(), "occlusion"), "read as logits"),
         (

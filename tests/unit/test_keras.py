@@ -241,10 +241,144 @@ def test_channels_first_and_several_inputs_are_refused() -> None:
         wrap(first)
     one, two = keras.Input((8, 8, 3)), keras.Input((2,))
     several = keras.Model([one, two], L.Concatenate()([L.Flatten()(one), two]))
-    with pytest.raises(ModelError, match="2 inputs"):
+    with pytest.raises(ModelError, match=r"2 inputs .*of which one is explained: give the others .*held="):
         wrap(several)
     with pytest.raises(ModelError, match="not pictures"):
         wrap(keras.Sequential([keras.Input((7,)), L.Dense(2)]))
+
+
+# Several inputs
+
+
+def picture_and_age(*, named: bool) -> Any:
+    """A second picture, a picture that is explained, and a number; the last moves both scores and slopes."""
+    keras.utils.set_random_seed(0)
+    other, given = keras.Input((6, 6, 1), name="other"), keras.Input((16, 12, 3), name="picture")
+    age = keras.Input((1,), name="age")
+    x = L.Conv2D(5, 3, activation="relu", name="conv")(given)
+    x = L.Multiply()([L.GlobalAveragePooling2D()(x), L.Dense(5)(age)])
+    x = L.Concatenate()([x, L.Flatten()(L.Conv2D(2, 3)(other))])
+    inputs = {"o": other, "p": given, "a": age} if named else [other, given, age]
+    return keras.Model(inputs, L.Dense(3, activation="softmax")(x))
+
+
+@pytest.mark.parametrize(("named", "by_place"), [(False, False), (False, True), (True, False)])
+def test_one_of_several_inputs_is_explained(named: bool, by_place: bool) -> None:
+    model = picture_and_age(named=named)
+    draw = torch.Generator().manual_seed(0)
+    other, age = torch.rand(1, 6, 6, 1, generator=draw), torch.tensor([[1.5]])
+    pixels = torch.rand(2, 3, 16, 12, generator=draw)
+    words = {"o": other, "a": age} if named else {"other": other, "age": age}
+    classifier = wrap(model, held=(other, ..., age) if by_place else words)
+    leaf = pixels.clone().requires_grad_()
+    rows = {"o": other.expand(2, -1, -1, -1), "p": leaf.permute(0, 2, 3, 1), "a": age.expand(2, -1)}
+    own = model(rows if named else list(rows.values()), training=False)
+    assert torch.allclose(classifier.raw_scores(pixels).softmax(1), own, atol=1e-6)
+    (slope,) = torch.autograd.grad(own.log()[:, 2].sum() - own.log().logsumexp(1).sum(), leaf)
+    ours = sightline.explain(classifier, list(pixels), ["gradient(channels=sum)"], target=2)
+    logits = classifier.raw_scores(pixels)
+    assert logits.std(1).min() > 0
+    # The gradient of a logit is not that of its logarithm of a probability, but their differences between classes are.
+    others = sightline.explain(classifier, list(pixels), ["gradient(channels=sum)"], target=0)
+    (first,) = torch.autograd.grad(
+        model(rows if named else list(rows.values()), training=False).log()[:, 0].sum(), leaf
+    )
+    difference = np.stack([one.map - zero.map for one, zero in zip(ours, others, strict=True)])
+    assert np.abs(difference - (slope - first).sum(1).numpy()).max() < 1e-5
+    assert sightline.explain(classifier, pixels[0], "grad-cam", layer="conv").map.max() > 0
+    assert sightline.explain(classifier, pixels[0], "occlusion(window=4, stride=4)").map.any()
+
+
+def test_inputs_that_do_not_fit_are_refused() -> None:
+    model = picture_and_age(named=False)
+    with pytest.raises(ModelError, match="unknown input of the Keras model 'agee': did you mean 'age'"):
+        wrap(model, held={"agee": torch.ones(1, 1)})
+    with pytest.raises(ModelError, match=r"3 inputs \(other, picture, age\)"):
+        wrap(model, held={"age": torch.ones(1, 1)})
+
+
+def test_one_of_several_outputs_is_named() -> None:
+    keras.utils.set_random_seed(0)
+    given = keras.Input((8, 8, 3))
+    x = L.GlobalAveragePooling2D()(L.Conv2D(4, 3)(given))
+    model = keras.Model(given, [L.Dense(2, name="small")(x), L.Dense(5, name="large")(x)])
+    pixels = torch.rand(1, 3, 8, 8)
+    assert wrap(model, output="large").raw_scores(pixels).shape == (1, 5)
+    assert wrap(model, output=0).raw_scores(pixels).shape == (1, 2)
+
+
+# Transformers
+
+
+def transformer_model() -> Any:
+    """A small ViT of Keras's own layers: patches by a convolution, no class token, the mean of all tokens."""
+    keras.utils.set_random_seed(0)
+    given = keras.Input((32, 48, 3))
+    x = L.Conv2D(16, 8, strides=8, name="patches")(given)
+    x = L.Reshape((24, 16), name="tokens")(x)
+    for number in range(2):
+        y = L.LayerNormalization(epsilon=1e-6, name=f"norm_{number}_1")(x)
+        y = L.MultiHeadAttention(2, 8, name=f"attention_{number}")(y, y)
+        x = L.Add(name=f"sum_{number}_1")([x, y])
+        y = L.LayerNormalization(epsilon=1e-6, name=f"norm_{number}_2")(x)
+        y = L.Dense(32, activation="gelu", name=f"up_{number}")(y)
+        x = L.Add(name=f"sum_{number}_2")([x, L.Dense(16, name=f"down_{number}")(y)])
+    x = L.GlobalAveragePooling1D()(L.LayerNormalization(epsilon=1e-6, name="norm")(x))
+    return keras.Model(given, L.Dense(4, name="head")(x))
+
+
+class TransformerTwin(nn.Module):
+    """The same in torch: attention written out."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.w = {layer.name: [torch.tensor(one) for one in layer.get_weights()] for layer in model.layers}
+
+    def _norm(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        return functional.layer_norm(x, (16,), *self.w[name], eps=1e-6)
+
+    def _attention(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        qw, qb, kw, kb, vw, vb, ow, ob = self.w[name]
+        q, k, v = (torch.einsum("bnd,dhe->bhne", x, w) + b[None, :, None] for w, b in ((qw, qb), (kw, kb), (vw, vb)))
+        seen = (q @ k.transpose(-1, -2) / 8**0.5).softmax(-1) @ v
+        return torch.einsum("bhne,hed->bnd", seen, ow) + ob
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        kernel, bias = self.w["patches"]
+        x = functional.conv2d(pixels, kernel.permute(3, 2, 0, 1), bias, stride=8)
+        self.tokens = x = x.flatten(2).transpose(1, 2)
+        for n in range(2):
+            x = x + self._attention(f"attention_{n}", self._norm(f"norm_{n}_1", x))
+            y = functional.gelu(self._norm(f"norm_{n}_2", x) @ self.w[f"up_{n}"][0] + self.w[f"up_{n}"][1])
+            x = x + y @ self.w[f"down_{n}"][0] + self.w[f"down_{n}"][1]
+        self.last = x
+        scores: torch.Tensor = self._norm("norm", x).mean(1) @ self.w["head"][0] + self.w["head"][1]
+        return scores
+
+
+TRANSFORMER = torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+
+
+def test_a_transformer_of_keras_gives_what_the_same_in_torch_gives() -> None:
+    model = transformer_model()
+    classifier, twin = wrap(model), TransformerTwin(model)
+    assert torch.allclose(classifier.raw_scores(TRANSFORMER), twin(TRANSFORMER), atol=1e-5)
+    for method in ("gradient", "integrated-gradients(steps=4)", "occlusion(window=8, stride=8)"):
+        one, other = (sightline.explain(model, TRANSFORMER[0], method, target=1).map for model in (classifier, twin))
+        assert np.abs(one - other).max() <= 1e-4 * np.abs(other).max(), method
+
+
+def test_grad_cam_of_a_transformer_of_keras_is_that_of_its_tokens() -> None:
+    model = transformer_model()
+    classifier, twin = wrap(model), TransformerTwin(model)
+    scores = twin(TRANSFORMER.clone().requires_grad_())
+    (slope,) = torch.autograd.grad(scores[0, 1], twin.last)
+    cells = torch.relu((twin.last * slope.mean(1, keepdim=True)).sum(-1)).reshape(1, 1, 4, 6)
+    own = functional.interpolate(cells, (32, 48), mode="bilinear")[0, 0].detach().numpy()
+    found = sightline.explain(classifier, TRANSFORMER[0], "grad-cam", target=1, layer="sum_1_2")
+    assert np.abs(found.map - own).max() <= 1e-5 * max(1e-3, own.max())
+    chosen = sightline.explain(classifier, TRANSFORMER[0], "grad-cam", target=1)
+    assert chosen.layer in ("norm", "sum_1_2")
 
 
 # Files

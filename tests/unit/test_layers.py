@@ -114,6 +114,7 @@ def test_torchvision(name: str, size: tuple[int, int], layer: str, grid: tuple[i
         ("crossvit_tiny_240", (240, 240), {}, "blocks.2.fusion.1.norm1", (20, 20), 1),
         ("vit_relpos_small_patch16_224", (64, 96), {"img_size": (64, 96)}, "blocks.11", (4, 6), 0),
         ("rexnet_100", (64, 96), {}, "features", (2, 3), 0),
+        ("tnt_s_patch16_224", (64, 96), {"img_size": (64, 96)}, "blocks.11.norm_out", (4, 6), 1),
     ],
 )
 def test_timm(
@@ -254,6 +255,43 @@ def test_channels_last_is_told_from_channels_first(height: int, width: int) -> N
     view = look(network, (height, width), "block")
     assert view.layer.layout == "channels-last"
     assert view.activations.shape[2:] == (height // 4, width // 4)
+
+
+class Cut(nn.Module):
+    """A transformer whose patches are cut by no convolution: by Unfold, or by reshaping."""
+
+    def __init__(self, unfold: bool) -> None:
+        super().__init__()
+        self.unfold = nn.Unfold(4, stride=4) if unfold else None
+        self.embed, self.norm, self.head = nn.Linear(48, 8), nn.LayerNorm(8), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        b, c, h, w = x.shape
+        if self.unfold is not None:
+            cut = self.unfold(x).transpose(1, 2)
+        else:
+            cut = x.reshape(b, c, h // 4, 4, w // 4, 4).permute(0, 2, 4, 1, 3, 5).reshape(b, -1, 48)
+        x = self.embed(cut)
+        x = torch.cat([x.mean(1, keepdim=True), x], 1)
+        y = self.norm(x)
+        x = x + (y @ y.transpose(1, 2)).softmax(-1) @ y
+        scores: torch.Tensor = self.head(x[:, 0])
+        return scores
+
+
+@pytest.mark.parametrize("unfold", [False, True])
+@pytest.mark.parametrize(("height", "width"), [(16, 24), (32, 16), (20, 20)])
+def test_patches_cut_by_no_convolution_show_their_grid(unfold: bool, height: int, width: int) -> None:
+    network = seeded(lambda: Cut(unfold))()
+    view = look(network, (height, width))
+    assert (view.layer.name, view.layer.height, view.layer.width, view.layer.prefix) == (
+        "norm", height // 4, width // 4, 1,
+    )  # fmt: skip
+    with torch.no_grad():
+        pixels = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+        cells = network.embed(nn.functional.unfold(pixels, 4, stride=4).transpose(1, 2))
+        own = network.norm(cells)[0, width // 4 + 2]  # second row, third column
+    assert torch.allclose(view.activations[0, :, 1, 2], own, atol=1e-5)
 
 
 def test_channels_that_could_be_rows_are_channels_where_nothing_works_on_the_last_axis() -> None:

@@ -95,6 +95,27 @@ def test_scores_are_those_of_the_network_that_was_saved(name: str, tmp_path: Pat
     assert not torch.allclose(scores(found, pixels.flip(1)), wanted, atol=1e-3)  # the order of colours matters
 
 
+def test_weights_under_a_second_name_are_converted(tmp_path: Path) -> None:
+    """torch's older exporter writes equal weights once, and an Identity for every other use (MobileNetV3's zeros)."""
+    import onnx
+    from onnx import helper
+
+    file = tmp_path / "net.onnx"
+    expected = onnx_file(file, 13)
+    model = onnx.load(str(file))
+    conv = next(node for node in model.graph.node if node.op_type == "Conv")
+    names = [helper.make_node("Identity", [conv.input[2]], ["one"]), helper.make_node("Identity", ["one"], ["two"])]
+    conv.input[2] = "two"
+    nodes = [*names, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, str(file))
+    found, pixels = load(str(file)), picture(SIDE, SIDE, 2)
+    assert found.network is not None, found.forward_only
+    with torch.no_grad():
+        assert torch.allclose(scores(found, pixels), expected(pixels), atol=2e-6)
+
+
 @pytest.mark.parametrize(
     "method", ["gradient", "guided-backpropagation", "lrp", "grad-cam", "occlusion(window=4,stride=4)"]
 )

@@ -186,6 +186,34 @@ def test_temperature_divides_the_logits() -> None:
             wrap(network, temperature=wrong)
 
 
+@pytest.mark.parametrize("end", [nn.Softmax(1), nn.Sigmoid(), nn.Sequential(nn.Linear(4, 1), nn.Sigmoid())])
+@pytest.mark.parametrize("method", ["gradient", "occlusion(window=8, stride=8)"])
+def test_a_temperature_of_probabilities_is_refused(end: nn.Module, method: str) -> None:
+    network = nn.Sequential(seeded(Plain)(), end)
+    with pytest.raises(ModelError, match="divides logits, and this network gives probabilities"):
+        sightline.explain(wrap(network, temperature=2), PIXELS[0], method)
+    with pytest.raises(ModelError, match="divides logits"):
+        wrap(wrap(network, head="probabilities"), temperature=2)
+
+
+def test_a_temperature_is_told() -> None:
+    found = sightline.explain(wrap(wrap(seeded(Plain)()), temperature=2), PIXELS[0], "gradient")
+    assert "the logits are divided by a temperature of 2" in found.warnings
+
+
+def test_what_is_given_with_a_classifier_goes_before_what_it_says() -> None:
+    made = wrap(seeded(Plain)(), labels=["a", "b", "c", "d"], preparation="squash 8", head="softmax")
+    other = wrap(made, labels=list("wxyz"), preparation="squash 16", head="sigmoid", name="mine", gradients=False)
+    assert (other.labels, other.head, other.name, other.gradients) == (tuple("wxyz"), "sigmoid", "mine", False)
+    assert other.preparation is not None
+    assert other.preparation.resize == (16, 16)
+    assert wrap(made) is made
+    with pytest.raises(ModelError, match="unknown head"):
+        wrap(made, head="sofmax")
+    scored = wrap(made, scores=lambda out: {"one": out[:, 0]})
+    assert (scored.head, scored.labels) == ("sigmoid", None)
+
+
 # The user's own scores
 
 

@@ -121,5 +121,5 @@ def test_memory_for_a_layer_is_that_of_what_follows() -> None:
     assert picture_bytes(survey, pixels, gradients=False) < late < early
     assert late == 4 * 400_000 + 2 * 4_000
     assert every == 3 * 252_000
-    budget = 20_000_000
+    budget = 10_000_000
     assert batch_size(survey, pixels, gradients=("late",), memory=budget) == budget // (late + 120_000)

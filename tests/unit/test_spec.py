@@ -160,7 +160,7 @@ def test_wrong_values_are_refused_as_wrong_texts_are() -> None:
         {"steps": "5"},
         {"steps": 1.5},
         {"baseline": 3},
-        {"rule": "left"},
+        {"rule": "simpson"},
         {"steps": math.nan},
     ):
         with pytest.raises(SpecError):
@@ -200,3 +200,27 @@ def test_a_plug_in_may_name_itself_and_needs_no_defaults() -> None:
     assert str(made) == "my-own-thing(size=2, pair=(3, 4))"
     with pytest.raises(SpecError, match="size must be"):
         MyOwnThing(size=6)
+
+
+def test_one_may_stand_where_several_may() -> None:
+    assert METHODS.make("fused-cam(layers=layer3)") == METHODS.make("fused-cam(layers=(layer3))")
+    assert METHODS.make("fused-cam(layers=none)") == METHODS.make("fused-cam")
+    assert METHODS.make("extremal-perturbation(areas=0.2)").areas == (0.2,)  # type: ignore[attr-defined]
+    with pytest.raises(SpecError, match=r"areas must be from 0.0001 to 1, got 2"):
+        METHODS.make("extremal-perturbation(areas=2)")
+    with pytest.raises(SpecError, match="areas takes a"):
+        METHODS.make("extremal-perturbation(areas=wide)")
+
+
+def test_too_many_are_told_the_most() -> None:
+    with pytest.raises(SpecError, match="samples must be at most 1,000,000, got 1000000000"):
+        METHODS.make("rise(samples=1e9)")
+    with pytest.raises(SpecError, match="samples must be at least 2, got 1"):
+        METHODS.make("rise(samples=1)")
+    with pytest.raises(SpecError, match="until must be from 0 to 1"):
+        METHODS.make("rise(until=2)")
+
+
+def test_a_contrast_of_what_asks_for_no_class_is_refused() -> None:
+    with pytest.raises(SpecError, match="eigen-cam asks for none"):
+        METHODS.make("finer-cam(of=eigen-cam)")

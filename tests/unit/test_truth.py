@@ -13,8 +13,11 @@ from sightline.cli.main import main
 from sightline.demo.scenes import PICTURES, render
 from sightline.errors import UsageError
 from sightline.evaluation.masks import as_mask
+from sightline.runs.pictures import given_pictures
 from sightline.runs.truth.coco import run_lengths
-from sightline.runs.truth.found import entries_of, maps_of, truth_of
+from sightline.runs.truth.found import entries_of, truth_of
+from sightline.runs.truth.given import with_truth
+from sightline.runs.truth.maps import maps_of
 
 WIDTH, HEIGHT = 40, 30
 BOX = (5, 4, 25, 20)  # left, top, right, bottom: 20 × 16 of 40 × 30
@@ -147,6 +150,18 @@ WRONG = [
     ("t.json", coco({"size": [2, 2], "counts": [1]}), "its runs hold 1 pixels, and its size is 2 × 2"),
     ("t.json", coco({"size": [2, 2], "counts": "o"}), "broken at letter 1"),
     ("t.json", coco(image_id=9), "its image_id is none of the images"),
+    ("t.json", coco(image_id=[7]), "its image_id is none of the images"),
+    ("t.json", coco(category_id=4), "its category_id is none of the categories"),
+    ("t.json", coco("none"), "a segmentation is a list of polygons"),
+    ("t.json", coco(bbox=[1, 2, -3, 4]), "its size is -3 × 4"),
+    ("t.json", coco(bbox=[1, 2, 0, 0]), "holds no object"),
+    ("t.json", coco([[90, 90, 99, 90, 99, 99]]), "a.png: its objects lie outside of the picture"),
+    ("t.json", coco({"size": ["a", 2], "counts": [1]}), "whole numbers"),
+    ("t.json", coco({"size": [1 << 40, 1 << 40], "counts": [1 << 80]}), "at most 268,435,456 pixels"),
+    ("t.json", json.dumps({"images": [{"id": [1]}], "annotations": []}), "image 0: it has no id, or no file_name"),
+    ("t.json", json.dumps({"images": [], "annotations": []}), "holds no object"),
+    ("t.json", json.dumps({"a.png": {"objects": ["x"]}}), "an object has a name, and a polygon or a box"),
+    ("t.json", json.dumps({"a.png": {"objects": [{"polygon": [1, 2]}]}}), "a list of corners [x, y]"),
     ("t.xml", "<annotation>", "is not XML"),
     ("t.xml", "<html></html>", "its root is 'html'"),
     ("t.xml", '<!DOCTYPE x [<!ENTITY a "b">]><annotation></annotation>', "declares entities"),
@@ -160,6 +175,33 @@ def test_broken_truth_is_refused_with_its_place(data: Path, name: str, content: 
     with pytest.raises(UsageError) as refused:
         entries_of(data, truth_of(data, None), None)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("between", [";", "\t"])
+def test_other_marks_between_columns(data: Path, between: str) -> None:
+    (data / "boxes.csv").write_text(FORMS["corners.csv"].replace(",", between))
+    assert len(entries_of(data, truth_of(data, None), ("cat", "dog")).entries) == 1
+
+
+def test_a_box_without_an_inside_is_left_out_and_told(data: Path) -> None:
+    content = json.loads(coco())
+    content["annotations"].append({"image_id": 7, "category_id": 3, "bbox": [3, 3, 0, 4]})  # as in COCO's own files
+    (data / "t.json").write_text(json.dumps(content))
+    found = entries_of(data, truth_of(data, None), ("cat", "dog"))
+    assert len(found.entries) == 1
+    assert "boxes without an inside (width or height 0) that were left out: 1" in found.notes
+
+
+def test_truth_of_pictures_that_were_named(data: Path) -> None:
+    (data / "boxes.csv").write_text("file,label,x0,y0,x1,y1\na.png,dog,5,4,25,20\nb.png,dog,1,1,9,9\n")
+    truth = truth_of(data / "boxes.csv", None)
+    one = given_pictures([str(data / "b.png")])
+    found = with_truth(one, truth, ("cat", "dog"))
+    assert [(Path(entry.path).name, entry.target) for entry in found.entries] == [("b.png", 1)]
+    assert with_truth(one, truth, ("cat", "dog"), "cat").entries[0].target == "cat"
+    Image.new("RGB", (WIDTH, HEIGHT)).save(data / "bb.png")
+    with pytest.raises(UsageError, match=r"know nothing of bb\.png; did you mean b\.png"):
+        with_truth(given_pictures([str(data / "bb.png")]), truth, None)
 
 
 def test_several_forms_ask_which(data: Path) -> None:

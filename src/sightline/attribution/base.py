@@ -171,10 +171,20 @@ class Method(Named):
             raise TargetError(f"{len(target)} targets for {len(pixels)} pictures: give one a picture")
         # Inference mode is left: tensors made in it could not take part in a gradient.
         with passes, torch.inference_mode(False):
-            maps = self.attribute(passes, pixels, target)
+            maps = self._attributed(passes, pixels, target)
         if not torch.isfinite(maps.values).all():
             raise NonFiniteError(f"{self.name} gave a map that is NaN or infinite")
         return maps
+
+    def _attributed(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
+        try:
+            return self.attribute(passes, pixels, target)
+        except TypeError as error:  # as torch says it of Apple's GPUs
+            if passes.device.type != "mps" or "float64" not in str(error):
+                raise
+            raise NotSupportedError(
+                f"{self.name} needs float64, which {passes.device} does not have: give device='cpu' (--device cpu)"
+            ) from error
 
     def check(self, passes: Passes) -> None:
         """Refuse, by name, a network that does not offer what the method needs.

@@ -6,18 +6,22 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sightline.cli.checks import check_masks, check_target
 from sightline.cli.comparing import add_how, contest_of_words, listed, methods_of, perform
-from sightline.cli.explain import add_network
-from sightline.cli.network import classifier_of
+from sightline.cli.network import add_network, classifier_of
 from sightline.cli.parser import Parser
+from sightline.errors import UsageError
 
 if TYPE_CHECKING:
+    from sightline.evaluation.base import Metric
     from sightline.evaluation.comparison import Comparison
     from sightline.models.classifier import Classifier
-    from sightline.runs.contest_book import Contest
+    from sightline.runs.contest_book import Contest, Entry
+    from sightline.runs.pictures import Given
+    from sightline.runs.truth.things import Truth
 
 METRICS = ("deletion(steps=28)", "insertion(steps=28)")
 OUT = "sightline-compare"
@@ -25,6 +29,7 @@ _EXAMPLES = """examples:
   sightline compare photos/ --model torchvision/resnet50 --methods grad-cam,occlusion,lrp
   sightline compare photos/ --methods all --budget 200 --metrics "deletion(steps=28),road" --out compared
   sightline compare demo:dog demo:cat --methods grad-cam,gradient --metrics pointing-game
+  sightline compare one.jpg two.jpg --boxes boxes.csv --metrics pointing-game,max-box-acc
 
 Two random maps and the centre of the picture are always compared, too: a method that is not better than they are says
 nothing. With one picture no interval is claimed; few pictures cannot tell many methods apart, which is said.
@@ -41,13 +46,22 @@ def add_arguments(parser: Parser) -> None:
     what.add_argument(
         "--mask", action="append", metavar="FILE", help="white on the object: one for all, or one a picture"
     )
+    what.add_argument(
+        "--boxes",
+        metavar="FILE",
+        help="where the objects are, as `sightline evaluate` takes it: CSV, COCO JSON, VOC XML or a folder of masks; "
+        "the truth's class is then explained, unless --target is given",
+    )
     add_how(parser, " and ".join(METRICS), OUT)
+    parser.set_defaults(target=None)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the words say; the exit code."""
     from sightline.runs.pictures import existing_file, given_pictures, with_masks
 
+    if arguments.mask and arguments.boxes:
+        raise UsageError("--mask and --boxes both say where the objects are: give one of them")
     pictures = with_masks(given_pictures(arguments.pictures), arguments.mask or [])
     for word, what in ((arguments.weights, "weights"), (arguments.labels, "labels")):
         if word is not None:
@@ -56,18 +70,49 @@ def run(arguments: argparse.Namespace) -> int:
         from sightline.evaluation.evaluate import as_metrics
 
         metrics, methods = as_metrics(listed(arguments.metrics, METRICS)), methods_of(arguments)
-        check_masks(metrics, pictures, given=bool(arguments.mask))
+        truth = None if arguments.boxes is None else _truth(arguments.boxes)
+        check_masks(metrics, pictures if truth is None else [], given=bool(arguments.mask))
+        if truth is not None and not any(metric.traits.needs_mask for metric in metrics):
+            raise UsageError(
+                "--boxes is for metrics that need to know where the object is: add --metrics pointing-game"
+            )
         classifier = classifier_of(arguments)
-        check_target(arguments.target, classifier)
+        if arguments.target is not None:
+            check_target(arguments.target, classifier)
+        entries, notes = _entries(arguments, pictures, truth, classifier, metrics)
 
     def work(classifier: Classifier) -> tuple[Contest, Callable[[Comparison], Sequence[Comparison]]]:
-        from sightline.runs.contest_book import Entry
-
-        masked = any(metric.traits.needs_mask for metric in metrics)
-        entries = [
-            Entry(path=one.path, source=one.source, target=arguments.target, mask=one.mask if masked else None)
-            for one in pictures
-        ]
         return contest_of_words(arguments, classifier, entries, (methods, metrics)), lambda _: ()
 
-    return perform(arguments, classifier, work)
+    return perform(arguments, classifier, work, notes=notes)
+
+
+def _truth(word: str) -> Truth:
+    """The objects of a file or folder."""
+    from sightline.runs.pictures import existing_file
+    from sightline.runs.truth.found import truth_of
+
+    path = Path(word).expanduser()
+    return truth_of(path if path.is_dir() else existing_file(word, "truth"), None)
+
+
+def _entries(
+    arguments: argparse.Namespace,
+    pictures: Sequence[Given],
+    truth: Truth | None,
+    classifier: Classifier,
+    metrics: Sequence[Metric],
+) -> tuple[Sequence[Entry], Sequence[str]]:
+    """One entry a picture, or a picture and class of the truth; and what must be known of them."""
+    from sightline.runs.contest_book import Entry
+
+    if truth is not None:
+        from sightline.runs.truth.given import with_truth
+
+        known = with_truth(pictures, truth, classifier.labels, arguments.target)
+        return known.entries, known.notes
+    masked = any(metric.traits.needs_mask for metric in metrics)
+    target = "top" if arguments.target is None else arguments.target
+    return [
+        Entry(path=one.path, source=one.source, target=target, mask=one.mask if masked else None) for one in pictures
+    ], ()

@@ -154,7 +154,8 @@ def perform(arguments: argparse.Namespace, classifier: Classifier, work: Work, n
         print(json.dumps(record, indent=1, allow_nan=False))
     else:
         _tell([found, *more], Path(arguments.out) / manifest.report, notes)
-    named = arguments.methods and any(str(name) in found.refused for name in contest.refused)
+    every = not arguments.methods or any("all" in one.split(",") for one in arguments.methods)
+    named = not every and any(str(name) in found.refused for name in contest.refused)
     return SOME_FAILED if found.failures or named else 0
 
 
@@ -179,7 +180,7 @@ def plan_words(classifier: Classifier, contest: Contest) -> str:
     lines += [f"left out: {name}: {reason}" for name, reason in contest.refused.items()]
     costs = "; ".join(f"{metric} {metric.traits.cost}" for metric in contest.metrics)
     lines.append(
-        f"{pictures} pictures: about {duration(seconds)} for the maps. Judging each comes on top, passes: {costs}."
+        f"Pictures: {pictures}, about {duration(seconds)} for the maps. Judging each comes on top, passes: {costs}."
     )
     return "\n".join(lines)
 

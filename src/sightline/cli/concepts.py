@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sightline.cli.checks import check_figure, check_target
-from sightline.cli.explain import add_network
-from sightline.cli.network import classifier_of
+from sightline.cli.explain import SOME_FAILED
+from sightline.cli.network import add_network, classifier_of
 from sightline.cli.parser import Parser, whole
 from sightline.errors import UsageError
 
@@ -22,7 +22,8 @@ _EXAMPLES = """examples:
   sightline concepts photos/ --model torchvision/resnet50 --figure concepts.png
   sightline concepts elephants/ --model torchvision/resnet50 --method craft --target "African elephant"
 
-All pictures are learnt from together. `top` is the class that most of them are taken for."""
+All pictures are learnt from together. `top` is the class that most of them are taken for.
+exit codes: 0 done, 2 the command was wrong, 3 a picture could not be read and is told, the others are done"""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -49,9 +50,9 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the words say; the exit code."""
-    from sightline.runs.pictures import existing_file, given_pictures
+    from sightline.runs.pictures import existing_file, given_pictures, readable
 
-    pictures = given_pictures(arguments.pictures)
+    given = given_pictures(arguments.pictures)
     for word, what in ((arguments.weights, "weights"), (arguments.labels, "labels")):
         if word is not None:
             existing_file(word, what)
@@ -59,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         check_figure(arguments.figure)
     elif arguments.rows is not None:
         raise UsageError("--rows is for a figure: add --figure FILE")
+    pictures = readable(given, lambda line: print(line, file=sys.stderr, flush=True))
     with contextlib.redirect_stdout(sys.stderr):  # what other libraries print must not come between
         found = _found(arguments, [picture.source for picture in pictures])
     if arguments.figure is not None:
@@ -70,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(found.record(), indent=1, allow_nan=False, ensure_ascii=False))
     else:
         tell(found)
-    return 0
+    return SOME_FAILED if len(pictures) < len(given) else 0
 
 
 def tell(found: Concepts) -> None:

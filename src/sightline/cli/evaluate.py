@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from sightline.cli.checks import check_target
 from sightline.cli.comparing import add_how, contest_of_words, listed, methods_of, perform
-from sightline.cli.explain import add_network
-from sightline.cli.network import classifier_of
+from sightline.cli.network import add_network, classifier_of
 from sightline.cli.parser import Parser, whole
 from sightline.errors import UsageError
 
@@ -60,7 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
             existing_file(word, what)
     with contextlib.redirect_stdout(sys.stderr):
         from sightline.evaluation.evaluate import as_metrics
-        from sightline.runs.truth.found import entries_of, maps_of, truth_of
+        from sightline.runs.truth.found import entries_of, truth_of
+        from sightline.runs.truth.maps import maps_of
 
         metrics = as_metrics(listed(arguments.metrics, METRICS))
         methods = methods_of(arguments) if arguments.methods or not folders else ()
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         contest = contest_of_words(arguments, classifier, known.entries, (methods, metrics), maps)
         return contest, lambda found: _parts(found, known.difficult)
 
-    print(f"{truth.form}: {len(known.entries)} pictures and classes", file=sys.stderr)
+    print(f"{truth.form}, pictures and classes: {len(known.entries)}", file=sys.stderr)
     return perform(arguments, classifier, work, notes=known.notes)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sightline.cli.checks import check_files, check_masks, check_target
-from sightline.cli.network import classifier_of
+from sightline.cli.network import add_network, classifier_of
 from sightline.cli.parser import Parser, between, whole
 from sightline.errors import UsageError
 
@@ -84,21 +84,6 @@ def add_arguments(parser: Parser) -> None:
     how.add_argument("--device", metavar="D", help="as torch names it: cpu, cuda, cuda:1, mps")
     how.add_argument("--seed", type=whole(0), metavar="N", help="for methods that draw random numbers")
     _add_output(parser)
-
-
-def add_network(what: argparse._ArgumentGroup, target: str = "top (default), top3, an index, a name, A-vs-B") -> None:
-    """The options that name the network and what it is asked."""
-    what.add_argument("--model", default="demo", metavar="NAME", help="the network: `sightline models` (default: demo)")
-    what.add_argument("--weights", metavar="FILE", help="take the weights from this file (.safetensors, .pt, .pth, …)")
-    what.add_argument("--labels", metavar="FILE", help="class names, one a line, in the order of the scores")
-    what.add_argument("--head", default="auto", metavar="KIND", help="what the scores mean: auto, softmax, sigmoid, …")
-    what.add_argument(
-        "--preparation",
-        metavar="LINE",
-        help="as in 'resize 256, crop 224, rgb, mean 0.5, std 0.5' (default: the source's)",
-    )
-    what.add_argument("--trust", action="store_true", help="let code inside a Keras file run")
-    what.add_argument("--target", default="top", metavar="T", help=target)
 
 
 def _add_output(parser: Parser) -> None:

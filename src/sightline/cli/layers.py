@@ -10,8 +10,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
-from sightline.cli.explain import add_network
-from sightline.cli.network import classifier_of
+from sightline.cli.network import add_network, classifier_of
 from sightline.cli.parser import Parser
 
 if TYPE_CHECKING:

@@ -1,14 +1,13 @@
 """`sightline`: the command. Arguments are read here and in one file a command; torch is imported only when needed.
 
 Exit codes: 0 all done; 1 a defect of Sightline; 2 the command was wrong (one line says how); 3 some pictures failed and
-are recorded, the others are done; 130 stopped by Ctrl-C.
+are recorded, the others are done; 130 stopped by Ctrl-C, 143 by SIGTERM.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import sys
 import traceback
 import warnings
@@ -17,6 +16,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 
 from sightline.cli.parser import Parser, unknown_option
+from sightline.cli.streams import EndedError, drop_output, ending_in_order, of_the_machine, open_closed_streams
 from sightline.errors import CancelledError, SightlineError, UsageError, nearest
 
 DEFECT, WRONG, STOPPED = 1, 2, 130
@@ -46,26 +46,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these words (the process's own by default); the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
+    open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot write a letter gets its escape
     try:
-        with warnings.catch_warnings():
+        with ending_in_order(), warnings.catch_warnings():
             if not debug:
                 warnings.simplefilter("ignore")  # other libraries' warnings are not for the user of a command
             return _run(words)
-    except BrokenPipeError:
-        # The reader (`| head`) has gone; the interpreter must not fail again when it flushes.
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader (`| head`) has gone
+        drop_output()
         return 128 + 13
     except KeyboardInterrupt:
         return _told("stopped", STOPPED, debug)
     except CancelledError as error:
         return _told(str(error), STOPPED, debug)
+    except EndedError as ended:
+        return _told(f"stopped by {ended}", ended.code, debug)
     except SightlineError as error:
         return _told(str(error), WRONG, debug)
     except Exception as error:  # whatever else comes is a defect of ours, told in one line
+        if of_the_machine(error):
+            drop_output()
+            return _told(of_the_machine(error), WRONG, debug)
         text = " ".join(str(error).split())[:300]
         more = "" if debug else " (run with --debug for the trace)"
         return _told(f"this is a defect of Sightline: {type(error).__name__}: {text}{more}", DEFECT, debug)

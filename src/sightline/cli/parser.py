@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from sightline.errors import UsageError, nearest, unknown
@@ -33,6 +34,8 @@ class Parser(argparse.ArgumentParser):
 
 def unknown_option(parser: Parser, word: str) -> UsageError:
     """What to say to an option that is not there."""
+    if Path(word).exists():
+        return UsageError(f"{word!r} is no option: if the file is meant, write ./{word}")
     name = word.partition("=")[0]
     close = nearest(name, [word for word in parser.known() if word.startswith("--")], most=1)
     hint = f"did you mean {close[0]}?" if close else f"see `{parser.prog} --help`"
@@ -64,6 +67,21 @@ def between(low: float, high: float) -> Callable[[str], float]:
             number = float("nan")
         if not low <= number <= high:
             raise argparse.ArgumentTypeError(f"a number from {low:g} to {high:g} was expected, and {text!r} came")
+        return number
+
+    return read
+
+
+def above(low: float) -> Callable[[str], float]:
+    """A finite number above `low`."""
+
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = float("nan")
+        if not low < number < float("inf"):
+            raise argparse.ArgumentTypeError(f"a number above {low:g} was expected, and {text!r} came")
         return number
 
     return read

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 Verdict: TypeAlias = Literal["ok", "care", "wrong", "not asked"]
-Trust: TypeAlias = Literal["trust", "care", "do not trust", "refused", "failed"]
+Trust: TypeAlias = Literal["trust", "care", "do not trust", "unclear", "refused", "failed", "not asked"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,17 +35,28 @@ class MethodFinding:
 
     Attributes:
         method: its text.
-        trust: the answer.
+        trust: the answer; `unclear` where nothing could be measured, `not asked` where the network itself is wrong.
         words: why.
+        advice: what to do; empty where nothing is to be done.
         ahead: spreads by which its maps are better than themselves moved elsewhere, the mean over the pictures.
-        forgets: rank correlation with its map of networks that forgot their training; 1 is a map that did not change.
+        forgets: rank correlation with its map of networks that forgot their training; 1 is a map that did not change,
+            and −1 one that was only turned round.
+        alike: rank correlation with its map for another class.
+        kept: statements of the contract that hold.
+        broken: those that do not, with what was found.
+        seconds: what trying it took.
     """
 
     method: str
     trust: Trust
     words: str
+    advice: str = ""
     ahead: float | None = None
     forgets: float | None = None
+    alike: float | None = None
+    kept: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,10 +57,11 @@ class Interval(NamedTuple):
 
 
 class Threshold(NamedTuple):
-    """The threshold at which most boxes are right, and the share of pictures with a right box there."""
+    """The threshold at which most boxes are right, the share of pictures with a right box there, and its place."""
 
     threshold: float
     accuracy: float
+    place: int
 
 
 def interval(
@@ -144,7 +145,7 @@ def best_threshold(overlaps: ArrayLike, thresholds: ArrayLike, iou: float = 0.5)
         raise UsageError(f"overlaps of {table.shape} and thresholds of {places.shape} came: pictures × thresholds")
     shares = (table >= iou).mean(0)
     best = int(shares.argmax())
-    return Threshold(float(places[best]), float(shares[best]))
+    return Threshold(float(places[best]), float(shares[best]), best)
 
 
 def checked(values: ArrayLike) -> NDArray[np.float64]:

@@ -39,6 +39,13 @@ class Curve(NamedTuple):
     y: NDArray[np.float64]
 
 
+class Jointly(NamedTuple):
+    """What each of several pictures counts when they are judged together, and how that came about, in words."""
+
+    values: tuple[float, ...]
+    words: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class MetricTraits:
     """How to read a metric, and what it needs.
@@ -53,6 +60,9 @@ class MetricTraits:
         paper: authors, title, venue, year.
         needs_method: whether it explains again, and so must know the method behind the map.
         axes: what a curve tells, along and upwards.
+        ideal: the value that speaks most for a map, where that is no end of the range: methods are then ranked by how
+            far their values lie from it, on either side.
+        joint: whether the value over several pictures is not the mean of theirs (`Metric.jointly`).
     """
 
     family: str
@@ -64,6 +74,8 @@ class MetricTraits:
     paper: str
     needs_method: bool = False
     axes: tuple[str, str] = ("share of the picture changed", "probability")
+    ideal: float | None = None
+    joint: bool = False
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -149,6 +161,14 @@ class Metric(Named):
             passes: where the network is asked; where `traits.asks` is False it may not be.
             question: the map, the picture and the target; with a mask where the metric needs one.
         """
+
+    def jointly(self, curves: Sequence[Curve]) -> Jointly:
+        """What each picture counts when all are judged together; where `traits.joint` only.
+
+        Args:
+            curves: one a picture, of maps of one method.
+        """
+        raise UsageError(f"{self.name} over several pictures is the mean of their values ({len(curves)} curves came)")
 
     @final
     def __call__(self, passes: Passes, question: Question) -> Value:

@@ -22,21 +22,17 @@ ResNet-18. One map of one picture: what is strong here says nothing of the metho
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sightline.attribution.result import Attribution
 from sightline.errors import LayerError, NonFiniteError, NotSupportedError
-from sightline.evaluation.base import Metric, is_flat
+from sightline.evaluation.base import is_flat
 from sightline.evaluation.baselines import moved, noise
-from sightline.evaluation.evaluate import judge_all
-from sightline.evaluation.faithfulness.deletion import Deletion
-from sightline.evaluation.faithfulness.insertion import Insertion
+from sightline.evaluation.elsewhere import in_spreads, judged
 from sightline.evaluation.faithfulness.ranking import FAINT
 from sightline.evaluation.result import Judgement
 from sightline.evaluation.similarity import similarity
@@ -137,9 +133,9 @@ def beliefs(passes: Passes, maps: Sequence[Attribution], *, seed: int = 0) -> li
         if key not in known:
             height, width = one.map.shape
             grounds = [noise(height, width, seed + 1000 + place) for place in range(NOISES)]
-            known[key] = [_judged(passes, subject, values) for values in grounds]
-        own = _judged(passes, subject, one.map)
-        copies = [_judged(passes, subject, moved(one.map, seed + place)) for place in range(COPIES)]
+            known[key] = [judged(passes, subject, values, STEPS) for values in grounds]
+        own = judged(passes, subject, one.map, STEPS)
+        copies = [judged(passes, subject, moved(one.map, seed + place), STEPS) for place in range(COPIES)]
         besides = tuple(
             Beside(
                 judgement=judgement,
@@ -151,13 +147,6 @@ def beliefs(passes: Passes, maps: Sequence[Attribution], *, seed: int = 0) -> li
         other = _other(passes, one, subject)
         found.append(_belief(one, besides, other, passes.count - before))
     return found
-
-
-def _judged(passes: Passes, subject: Subject, values: NDArray[np.float32]) -> list[Judgement]:
-    """Deletion and insertion of a map in place of the subject's."""
-    changed = dataclasses.replace(subject, map=values, picture_map=subject.frame.to_picture(values))
-    metrics: tuple[Metric, ...] = (Deletion(steps=STEPS), Insertion(steps=STEPS))
-    return judge_all(passes, changed, metrics)
 
 
 def _other(passes: Passes, one: Attribution, subject: Subject) -> OtherClass | None:
@@ -185,8 +174,8 @@ def _belief(one: Attribution, besides: tuple[Beside, ...], other: OtherClass | N
     deletion, insertion = besides
     own = insertion.judgement.value - deletion.judgement.value
     copies = np.subtract(insertion.moved, deletion.moved)
-    spread, flat = float(copies.std(ddof=1)), is_flat(one.map)
-    ahead = None if flat or spread < 1e-9 else (own - float(copies.mean())) / spread
+    flat = is_flat(one.map)
+    ahead = None if flat else in_spreads(own, copies)
     beaten = 0 if flat else int((copies < own).sum())
     level = _level(one, ahead, beaten, other)
     return Belief(

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from statistics import fmean
 from typing import Any
 
-from sightline.evaluation.aggregate import CONFIDENCE, Interval, Threshold, best_threshold, class_mean, interval
-from sightline.evaluation.base import Curve, Metric
-from sightline.evaluation.differences import Difference, differences, front, ranks
+from sightline.evaluation.aggregate import CONFIDENCE, Interval, class_mean, interval
+from sightline.evaluation.base import Curve, Jointly, Metric
+from sightline.evaluation.differences import Better, Difference, differences, front, ranks
+from sightline.evaluation.rows import filled, of_places, there
 from sightline.evaluation.standing import Contender, Standing
 
 BY_CLASS = "pointing-game"
@@ -30,12 +32,14 @@ class Comparison:
         targets: what was explained of each, in words.
         rows: who is compared.
         metrics: who judges.
-        values: metric → row → a value a picture, None where there is none. A metric that judged no row is left out.
+        values: metric → row → a value a picture, as it was measured, None where there is none. A metric that judged no
+            row is left out. What is told of a metric comes from `counted`.
         refused: method or `method / metric` → why it is not there.
         failures: single pictures, methods or metrics that failed: `picture`, `method`, `metric`, `reason`.
         confidence, seed: of the intervals, and the seed also of the random maps.
         places: of the pictures in the list that was given; some may have failed.
-        curves: metric → row → its curve on every picture, of metrics whose level is chosen over all pictures.
+        curves: metric → row → its curve on every picture, None where there is none, of metrics that judge all pictures
+            together.
         only: which of the pictures these are, where they are not all of them, in words.
     """
 
@@ -50,13 +54,27 @@ class Comparison:
     confidence: float = CONFIDENCE
     seed: int = 0
     places: tuple[int, ...] = ()
-    curves: Mapping[str, Mapping[str, Sequence[Curve]]] = field(default_factory=dict)
+    curves: Mapping[str, Mapping[str, Sequence[Curve | None]]] = field(default_factory=dict)
     only: str = ""
 
     @cached_property
     def judged(self) -> tuple[Metric, ...]:
         """The metrics that have values."""
         return tuple(metric for metric in self.metrics if self.values.get(str(metric)))
+
+    def counted(self, metric: Metric | str) -> Mapping[str, tuple[float | None, ...]]:
+        """Row → what each picture counts: the value that was measured, or, where all are judged together, what then."""
+        rows = self.values[str(metric)]
+        found = {name: (row, self.jointly(metric, name)) for name, row in rows.items()}
+        return {name: row if one is None else filled(row, one.values) for name, (row, one) in found.items()}
+
+    def jointly(self, metric: Metric | str, name: str) -> Jointly | None:
+        """A row's pictures judged together, by a metric that does so; None by others."""
+        curves = self.curves.get(str(metric), {}).get(name)
+        judge = next((one for one in self.judged if str(one) == str(metric)), None)
+        if curves is None or judge is None or not judge.traits.joint:
+            return None
+        return judge.jointly([curve for curve in curves if curve is not None])
 
     def row(self, name: str) -> Contender:
         """The row of this name."""
@@ -90,16 +108,16 @@ class Comparison:
         return {str(metric): self._standing(metric) for metric in self.judged}
 
     def _standing(self, metric: Metric) -> dict[str, Standing]:
-        better, rows = metric.traits.better, self.values[str(metric)]
+        rows, (ranked, better) = self.counted(metric), self._ranked(metric)
         spans = {name: interval(there(row), confidence=self.confidence, seed=self.seed) for name, row in rows.items()}
-        sign = -1 if better == "higher" else 1
-        order = sorted(rows, key=lambda name: sign * spans[name].mean)
+        worth = {name: fmean(there(row)) for name, row in ranked.items()}
+        order = sorted(rows, key=lambda name: -worth[name] if better == "higher" else worth[name])
         kinds = {row.name: row.kind for row in self.rows}
         best = next((name for name in order if kinds[name] != "baseline"), None)
         chance = next((name for name in order if kinds[name] == "baseline"), None)
         places = self._ranks(metric)
         methods = [name for name in order if kinds[name] == "method"]
-        values, costs = [spans[name].mean for name in methods], [self.row(name).passes for name in methods]
+        values, costs = [worth[name] for name in methods], [self.row(name).passes for name in methods]
         fronts = dict(zip(methods, front(values, costs, better), strict=True))
         to_best, to_chance = self._differences(metric, best), self._differences(metric, chance)
         return {
@@ -114,17 +132,25 @@ class Comparison:
             for name in order
         }
 
+    def _ranked(self, metric: Metric) -> tuple[Mapping[str, Sequence[float | None]], Better]:
+        """What the rows are ranked by, and which way: their values, or how far these lie from the best one."""
+        rows, ideal = self.counted(metric), metric.traits.ideal
+        if ideal is None:
+            return rows, metric.traits.better
+        away = {name: [None if one is None else abs(one - ideal) for one in row] for name, row in rows.items()}
+        return away, "lower"
+
     def _differences(self, metric: Metric, against: str | None) -> dict[str, Difference]:
         if against is None:
             return {}
-        rows, better = self.values[str(metric)], metric.traits.better
+        rows, better = self._ranked(metric)
         found = differences(rows, better, against=against, confidence=self.confidence, seed=self.seed)
         return {one.one: one for one in found}
 
     def _ranks(self, metric: Metric) -> dict[str, float]:
-        rows = self.values[str(metric)]
+        rows, better = self._ranked(metric)
         together = any(all(row[place] is not None for row in rows.values()) for place in range(len(self.pictures)))
-        return ranks(rows, metric.traits.better) if together else {}
+        return ranks(rows, better) if together else {}
 
     def _by_class(self, metric: Metric, name: str) -> Interval | None:
         if metric.name != BY_CLASS or len(set(self.targets)) < 2:
@@ -140,28 +166,16 @@ class Comparison:
     def subset(self, kept: Sequence[bool], words: str) -> Comparison:
         """The same for some of the pictures, such as the difficult ones."""
         places = [place for place, keep in enumerate(kept) if keep]
-        values = {
-            metric: {
-                name: tuple(row[place] for place in places)
-                for name, row in rows.items()
-                if any(row[place] is not None for place in places)
-            }
-            for metric, rows in self.values.items()
-        }
+        values, curves = of_places(self.values, places), of_places(self.curves, places)
         return replace(
             self,
             pictures=tuple(self.pictures[place] for place in places),
             targets=tuple(self.targets[place] for place in places),
             values=values,
             places=tuple(self.places[place] for place in places),
-            curves={},
+            curves=curves,
             only=words,
         )
-
-    def one_level(self, metric: Metric | str, name: str) -> Threshold | None:
-        """MaxBoxAcc as its authors tell it: at the one level that is best over all pictures, overlap from ½ on."""
-        curves = self.curves.get(str(metric), {}).get(name)
-        return best_threshold([curve.y for curve in curves], curves[0].x) if curves else None
 
     def words(self) -> list[str]:
         """What may be said of it, in sentences: who leads, what is noise, what is no better than chance."""
@@ -196,15 +210,11 @@ class Comparison:
                 {
                     "metric": metric.describe(),
                     "better": metric.traits.better,
+                    "ideal": metric.traits.ideal,
                     "best": self.best(metric),
                     "chance": self.chance(metric),
                     "standings": {name: one.record() for name, one in self.standings(metric).items()},
-                    "one_level": {
-                        name: level._asdict()
-                        for name in self.values[str(metric)]
-                        if (level := self.one_level(metric, name)) is not None
-                    },
-                    "values": {name: list(row) for name, row in self.values[str(metric)].items()},
+                    "values": {name: list(row) for name, row in self.counted(metric).items()},
                 }
                 for metric in self.judged
             ],
@@ -220,8 +230,3 @@ class Comparison:
 
     def __repr__(self) -> str:
         return f"<Comparison {len(self.rows)} rows × {len(self.judged)} metrics over {len(self.pictures)} pictures>"
-
-
-def there(row: Sequence[float | None]) -> list[float]:
-    """The values that are there."""
-    return [value for value in row if value is not None]

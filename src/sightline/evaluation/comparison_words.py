@@ -56,7 +56,7 @@ def csv_text(found: Comparison) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["picture", "target", "method", "kind", "metric", "better", "value"])
     for metric in found.judged:
-        for name, row in found.values[str(metric)].items():
+        for name, row in found.counted(metric).items():
             for picture, target, value in zip(found.pictures, found.targets, row, strict=True):
                 if value is not None:
                     kind = found.row(name).kind
@@ -87,8 +87,15 @@ def mark(found: Comparison, metric: Metric, name: str) -> str:
 
 
 def arrow(metric: Metric) -> str:
-    """Which way is better."""
-    return "↑" if metric.traits.better == "higher" else "↓"
+    """Which way is better, as a sign."""
+    ideal = metric.traits.ideal
+    return f"→{ideal:g}" if ideal is not None else "↑" if metric.traits.better == "higher" else "↓"
+
+
+def which_way(metric: Metric) -> str:
+    """Which way is better, in words."""
+    ideal = metric.traits.ideal
+    return f"nearest {ideal:g} is best" if ideal is not None else f"{metric.traits.better} is better"
 
 
 def mean_rank(found: Comparison, name: str) -> str:
@@ -142,11 +149,13 @@ def _needed(found: Comparison) -> int:
 def _metric(found: Comparison, metric: Metric) -> str:
     """One metric in a sentence or three."""
     standings, best, chance = found.standings(metric), found.best(metric), found.chance(metric)
-    better = f"{metric} ({metric.traits.better} is better)"
+    better = f"{metric} ({which_way(metric)})"
     if best is None:
         return f"{better}: no method was judged."
-    said = [f"{better}: {best} leads with {standings[best].interval.words()}"]
     methods = [name for name in standings if found.row(name).kind != "baseline"]
+    level = [name for name in methods if standings[name].interval.mean == standings[best].interval.mean]
+    lead = "has" if len(methods) == 1 else "leads with" if len(level) == 1 else f"and {len(level) - 1} more lead with"
+    said = [f"{better}: {best} {lead} {standings[best].interval.words()}"]
     if standings[best].interval.n > 1 and not too_few(found):
         noise = [name for name in methods if (one := standings[name].to_best) and one.verdict == "noise"]
         if noise:
@@ -159,12 +168,8 @@ def _metric(found: Comparison, metric: Metric) -> str:
             said.append(f"not shown to be better than {chance}, which knows nothing of the network: {which}")
     spans = [one.by_class for one in (standings[best],) if one.by_class is not None]
     said += [f"as the mean over classes {best} has {span.words()}" for span in spans]
-    level = found.one_level(metric, best)
-    if level is not None:
-        said.append(
-            f"boxes at one level for all pictures ({level.threshold:.2g}, chosen on them), right from an overlap of ½ "
-            f"on: {best} {level.accuracy:.1%}"
-        )
+    together = found.jointly(metric, best)
+    said += [together.words] if together is not None and standings[best].interval.n > 1 else []
     return "; ".join(said) + "."
 
 

@@ -6,8 +6,8 @@ Every metric on one map shares one clean pass over its picture, and metrics that
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 
 import torch
@@ -24,7 +24,7 @@ from sightline.models.classifier import wrap
 from sightline.passes.passes import Passes
 from sightline.passes.runner import Precision
 from sightline.passes.runtimes.question import Runtime
-from sightline.types import Count, Progress
+from sightline.types import Count, Pixels, Progress, Scores
 
 Metrics = str | Metric | type[Metric] | Sequence["str | Metric | type[Metric]"]
 
@@ -106,7 +106,8 @@ def as_metrics(metrics: Metrics) -> tuple[Metric, ...]:
 
 
 def judge_all(passes: Passes, subject: Subject, metrics: Sequence[Metric], mask: Any = None) -> list[Judgement]:
-    """The judgements of one map, with one clean pass for all metrics that ask the network.
+    """The judgements of one map, with one clean pass for all metrics that ask the network; none where the caller shares
+    one over these pixels.
 
     Args:
         passes: where the network is asked.
@@ -118,7 +119,7 @@ def judge_all(passes: Passes, subject: Subject, metrics: Sequence[Metric], mask:
     pixels = subject.pixels.to(passes.device)
     asks = subject.needs_scores or any(metric.traits.asks for metric in metrics)
     before = passes.count
-    with passes.shared(pixels) if asks else nullcontext() as scores:
+    with _asked(passes, pixels) if asks else nullcontext() as scores:
         clean = passes.count - before
         about = subject.about(passes, scores)
         question = Question(
@@ -133,6 +134,16 @@ def judge_all(passes: Passes, subject: Subject, metrics: Sequence[Metric], mask:
             precision=None if subject.method is None else subject.precision,
         )
         return [_judgement(passes, metric, question, (subject, about, clean)) for metric in metrics]
+
+
+@contextmanager
+def _asked(passes: Passes, pixels: Pixels) -> Iterator[Scores]:
+    """The scores of a clean pass that all metrics share: the caller's own, where there is one."""
+    if passes.shares(pixels):
+        yield passes.scores(pixels)
+    else:
+        with passes.shared(pixels) as scores:
+            yield scores
 
 
 def _judgement(passes: Passes, metric: Metric, question: Question, known: tuple[Subject, About, Count]) -> Judgement:

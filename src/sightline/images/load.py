@@ -52,6 +52,7 @@ MAX_PIXELS = 50_000_000
 WHITE: Colour = (255, 255, 255)
 
 _ORIENTATION = 274
+_TURNED = 5  # orientations from here on exchange width and height
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +114,22 @@ def is_prepared(source: object) -> bool:
 
 
 _Limits: TypeAlias = tuple[int, Colour, int]
+
+
+def upright_size(path: Path) -> tuple[int, int] | None:
+    """(height, width) of the upright picture of a file by its header; none where `load` would refuse it for that."""
+
+    def read() -> tuple[int, int]:
+        with Image.open(path, formats=FORMATS) as image:
+            _check_size(image.size, MAX_PIXELS, path.name)
+            width, height = image.size
+            turned = not isinstance(image, TiffImagePlugin.TiffImageFile)  # whose size Pillow turns itself
+            return (width, height) if turned and _orientation(image, []) >= _TURNED else (height, width)
+
+    try:
+        return guarded(read, path.name)[0] if path.is_file() else None
+    except (PictureError, OSError):
+        return None
 
 
 def _from_path(path: Path, limits: _Limits) -> Picture:

@@ -166,7 +166,7 @@ def as_pixels(source: Any) -> torch.Tensor:
     """
     if not is_prepared(source):
         raise UsageError(f"prepared input is a floating-point array or tensor, got {type(source).__name__}")
-    pixels = torch.from_numpy(np.array(source)) if isinstance(source, np.ndarray) else source.detach()
+    pixels = _as_tensor(source)
     if pixels.ndim == 3:
         pixels = pixels.unsqueeze(0)
     if pixels.ndim == 4 and pixels.shape[-1] in (1, 3, 4) and pixels.shape[1] > 4:
@@ -176,7 +176,19 @@ def as_pixels(source: Any) -> torch.Tensor:
         )
     if pixels.ndim != 4 or 0 in pixels.shape:
         raise UsageError(f"prepared input is c h w or b c h w, got {' × '.join(map(str, source.shape))}")
-    return pixels.to(torch.float32) if pixels.dtype == torch.float64 else pixels
+    return pixels
+
+
+def _as_tensor(source: Any) -> torch.Tensor:
+    """Floating-point values as a dense tensor: in half precision as they came, in every other as float32."""
+    if isinstance(source, np.ndarray):  # of any byte order and width, of which torch knows some
+        return torch.from_numpy(np.array(source, np.float16 if source.dtype.itemsize == 2 else np.float32))
+    if source.is_meta or source.layout != torch.strided or source.is_quantized:
+        what = "a meta tensor, without values" if source.is_meta else "a sparse or quantised tensor"
+        raise UsageError(f"prepared input is an ordinary tensor, and {what} came")
+    half = source.dtype in (torch.float16, torch.bfloat16)
+    pixels: torch.Tensor = source.detach()
+    return pixels if half else pixels.to(torch.float32)
 
 
 def _offset(side: int, kept: int, rounding: str) -> int:

@@ -143,6 +143,10 @@ def _segmentation(name: str) -> Any:
     return segmentation
 
 
+_NUMBERS = ("1", "L", "P", "I")
+"""Colour modes of one number a pixel, which is the region's."""
+
+
 def _read(path: Path) -> NDArray[np.integer[Any]]:
     """The regions of a file, `h w`."""
     try:
@@ -152,7 +156,9 @@ def _read(path: Path) -> NDArray[np.integer[Any]]:
                 raise UsageError(f"{path}: regions are whole numbers, got {regions.dtype}")
             return regions.astype(np.int64)
         with Image.open(path) as image:
+            if image.mode in _NUMBERS or image.mode.startswith("I;16"):
+                return np.asarray(image).astype(np.int64)  # in RGB, numbers above 255 would all be one
             colours = np.asarray(image.convert("RGB"), dtype=np.int64)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise UsageError(f"regions cannot be read from {str(path)!r}: {error}") from None
     return colours @ np.array([1 << 16, 1 << 8, 1])

@@ -107,6 +107,7 @@ def load(  # noqa: PLR0913 (all but the first are keywords)
     head: str = "auto",
     device: Any = None,
     output: str | int | None = None,
+    temperature: float = 1.0,
     trust: bool = False,
 ) -> Classifier:
     """A classifier by name.
@@ -123,6 +124,7 @@ def load(  # noqa: PLR0913 (all but the first are keywords)
         device: where the network goes, as torch names devices; where it is by default.
         output: which of several outputs holds the scores: by name or place in a file; a key, an attribute or an index
             of what any other network returns.
+        temperature: what the logits are divided by.
         trust: whether code inside a Keras file (lambda layers) may run; a file with code is refused otherwise.
 
     Raises:
@@ -144,10 +146,11 @@ def load(  # noqa: PLR0913 (all but the first are keywords)
         trust=trust,
     )
     classifier = importlib.import_module(f"sightline.models.sources.{source}").load(asked)
-    if output is not None and source not in _WITH_OUTPUTS:
+    own = source in _WITH_OUTPUTS or output is None
+    if temperature != 1 or not own:
         from sightline.models.classifier import wrap
 
-        classifier = wrap(classifier, output=output)
+        classifier = wrap(classifier, output=None if own else output, temperature=temperature)
     return classifier if device is None else _moved(classifier, device)
 
 

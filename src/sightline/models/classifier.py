@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from sightline.errors import ModelError
 from sightline.images.prepare import Preparation
@@ -18,9 +19,12 @@ from sightline.models.exported import Exported, is_exported
 from sightline.models.from_keras import is_keras_model
 from sightline.models.heads import Head, check_head
 from sightline.models.outputs import scores_of
-from sightline.models.questions import Held, Scoring, Way, asked, names_of
+from sightline.models.questions import Held, Scoring, Way, asked, check_temperature, names_of
 from sightline.models.quiet import unwrapped
 from sightline.types import Pixels, Scores
+
+_SHARDED = {"FullyShardedDataParallel", "FSDPModule"}
+"""Wrappers by name: torch.distributed is not there in every build."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -32,6 +36,8 @@ class Classifier:
         name: how the classifier is called in results.
         labels: the class names in the order of the scores, or none.
         preparation: from a picture to pixels, or none: pixels are then RGB from 0 to 1 at the picture's own size.
+        prepared_by_source: whether the preparation comes with the network, from who trained it; else it was declared
+            by the user, assumed, or is missing, and `sightline explain` looks whether it is probably wrong.
         head: what the scores mean (`sightline.models.heads`).
         gradients: whether the function can be differentiated; a plain callable is forward-only unless declared.
         takes: what the function is given: a torch tensor or a numpy array.
@@ -44,6 +50,7 @@ class Classifier:
     name: str = "network"
     labels: tuple[str, ...] | None = None
     preparation: Preparation | None = None
+    prepared_by_source: bool = False
     head: Head = "auto"
     gradients: bool = False
     takes: Literal["tensor", "array"] = "tensor"
@@ -132,7 +139,8 @@ def wrap(  # noqa: PLR0913 (all but the first are keywords)
 
     way = Way(held=held, output=output, scores=scores, temperature=temperature)
     if isinstance(function, Classifier):
-        return function if way.plain else replace(function, function=asked(function.function, way))
+        given = {"labels": labels, "preparation": preparation, "name": name, "gradients": gradients}
+        return _with(function, way, {**given, "head": None if head == "auto" else head})
     if is_estimator(function) and not isinstance(function, nn.Module):
         if not way.plain:
             raise ModelError("predict_proba answers about one input: leave out held, output, scores and temperature")
@@ -144,13 +152,16 @@ def wrap(  # noqa: PLR0913 (all but the first are keywords)
     if takes not in ("tensor", "array"):
         raise ModelError(f"takes={takes!r} is for objects with predict_proba: a function takes a tensor or an array")
     network, told = _unwrapped(function), check_head(head)
+    check_temperature(temperature, told)
+    _check_values(network)
     notes: tuple[str, ...] = ()
     own_name = type(network).__name__ if isinstance(network, nn.Module) else _name(network)
     if is_keras_model(network):
-        from sightline.models.from_keras.network import network_of
+        from sightline.models.from_keras.network import held_in_order, network_of, output_place
 
-        own_name = str(getattr(network, "name", own_name))
-        network, of_keras, notes = network_of(network, head=head)
+        own_name, places = str(getattr(network, "name", own_name)), held_in_order(network, held)
+        way = replace(way, held=places if len(places) > 1 else (), output=output_place(network, output))
+        network, of_keras, notes = network_of(network, head=head, held=places)
         told = of_keras if head == "auto" else told
     if scores is not None and told == "auto":
         told = "sigmoid"
@@ -167,12 +178,50 @@ def wrap(  # noqa: PLR0913 (all but the first are keywords)
         gradients=module if gradients is None else gradients,
         takes=takes,
         weights_sha256=None,
-        notes=notes,
+        notes=(*notes, *_heat(way)),
     )
+
+
+def _with(classifier: Classifier, way: Way, given: Mapping[str, Any]) -> Classifier:
+    """A classifier with what was given in place of what it says, asked this way."""
+    from sightline.images.prepare_from import as_preparation
+
+    said: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if "head" in said:
+        check_head(said["head"])
+    if "labels" in said:
+        said["labels"] = tuple(str(label) for label in said["labels"])
+    if "preparation" in said:
+        said |= {"preparation": as_preparation(said["preparation"]), "prepared_by_source": False}
+    if not way.plain:
+        check_temperature(way.temperature, said.get("head", classifier.head))
+        said |= {"function": asked(classifier.function, way), "notes": (*classifier.notes, *_heat(way))}
+        if way.scores is not None:
+            said = {"head": "sigmoid", "labels": names_of(way.scores), **said}
+    return replace(classifier, **said) if said else classifier
+
+
+def _heat(way: Way) -> tuple[str, ...]:
+    """What is to be told of a temperature."""
+    return () if way.temperature == 1 else (f"the logits are divided by a temperature of {way.temperature:g}",)
 
 
 def _name(function: Any) -> str:
     return getattr(function, "__name__", type(function).__name__)
+
+
+def _check_values(network: Any) -> None:
+    """Refuse a network whose weights are not here: sharded, on the meta device, or of lazy layers that never ran."""
+    if not isinstance(network, nn.Module):
+        return
+    for module in network.modules():
+        if _SHARDED & {base.__name__ for base in type(module).__mro__}:
+            raise ModelError("the network is sharded over processes (FSDP): gather its weights into a plain network")
+    for name, value in network.named_parameters():
+        if is_lazy(value):
+            raise ModelError(f"{name} has no shape yet: call the network once on a picture before it is explained")
+        if value.is_meta:
+            raise ModelError(f"{name} has no values, it is on the meta device: load the weights before")
 
 
 def _unwrapped(function: Any) -> Any:

@@ -23,14 +23,14 @@ SUMS_AND_VIEWS = frozenset({
     "ReflectionPad1D", "ReflectionPad2D", "ReplicationPad1D", "ReplicationPad2D", "Roll", "Flip", "PixelShuffle",
     "PixelUnshuffle", "ChannelShuffle", "NativeChannelShuffle", "AvgPool1D", "AvgPool2D", "AvgPool3D",
     "AdaptiveAvgPool1D", "AdaptiveAvgPool2D", "AdaptiveAvgPool3D", "MkldnnAdaptiveAvgPool2D", "UpsampleNearest2D",
-    "UpsampleBilinear2D", "UpsampleBicubic2D", "Im2Col", "Col2Im", "AccumulateGrad",
+    "UpsampleBilinear2D", "UpsampleBicubic2D", "Im2Col", "Col2Im", "AccumulateGrad", "PlainNorm",
 })  # fmt: skip
 """Linear in all that they are given together."""
 
 PRODUCTS = frozenset({
     "Mul", "Div", "Mm", "Bmm", "Mv", "Dot", "Addmm", "Addmv", "Addbmm", "Baddbmm", "Addcmul", "Linear", "Matmul",
     "Convolution", "ConvolutionOverrideable", "MkldnnConvolution", "CudnnConvolution", "SlowConv2D", "ThnnConv2D",
-    "ConvDepthwise2D", "MkldnnLinear",
+    "ConvDepthwise2D", "MkldnnLinear", "RoundedConvolution", "RoundedLinear",
 })  # fmt: skip
 """Linear where only one of the factors comes from the picture (a divisor never does)."""
 

@@ -14,7 +14,11 @@ from sightline.errors import UsageError
 from sightline.images.frame import Frame
 from sightline.images.load import Picture, is_prepared, load
 from sightline.images.prepare import Preparation, as_pixels
+from sightline.images.values import ValueRange
 from sightline.models.classifier import Classifier
+
+_OVERSHOOT = 0.5
+"""How far noise, sharpening or an attack may take prepared input beyond black and white, in parts of that range."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +87,23 @@ def _picture_of(pixels: torch.Tensor, place: int, preparation: Preparation) -> P
 
 def _range_warnings(pixels: torch.Tensor, classifier: Classifier) -> tuple[str, ...]:
     low, high = float(pixels.amin()), float(pixels.amax())
-    if classifier.preparation is None and (low < -1e-3 or high > 1 + 1e-3):
+    if classifier.preparation is not None:
+        return _unlike(low, high, classifier.values)
+    if low < -1e-3 or high > 1 + 1e-3:
         return (
             f"no preparation was declared and the input runs from {low:.3g} to {high:.3g}: fills such as black and "
             "grey mean 0 and 0.5 all the same",
         )
     return ()
+
+
+def _unlike(low: float, high: float, usual: ValueRange) -> tuple[str, ...]:
+    """Words where prepared input lies far outside of what the network's own preparation could give."""
+    black, white = float(usual.low.min()), float(usual.high.max())
+    slack = _OVERSHOOT * (white - black)
+    if black - slack <= low and high <= white + slack:
+        return ()
+    return (
+        f"the input runs from {low:.3g} to {high:.3g}, and this network's own preparation gives {black:.3g} to "
+        f"{white:.3g}: it was probably prepared for another network, or not at all",
+    )

@@ -6,7 +6,8 @@ out on a grid over the picture:
 - *channels first* `b K h w` (convolutional networks),
 - *channels last* `b h w K` (Swin),
 - *tokens* `b n K`, the grid's cells after 0 or more prefix tokens (class, distillation, register tokens); the grid is
-  that of the patch embedding, or a halving of it, and the rest of n is the prefix.
+  that of the patch embedding, or a halving of it, and the rest of n is the prefix. Where patches are cut by no
+  convolution, the first tokens show the grid: as many square patches as cover the picture.
 """
 
 from __future__ import annotations
@@ -186,6 +187,7 @@ def _token_grids(seen: Seen, survey: Survey) -> list[tuple[int, int]]:
         convolution = "conv" in other.kind.lower() and len(other.shape) == 4 and other.shape[0] == survey.pictures
         if convolution and _lies_over((other.shape[2], other.shape[3]), survey.pixels):
             earlier.insert(0, (other.shape[2], other.shape[3]))
+    earlier = earlier or _patch_grids(seen, survey)
     halvings = []
     if earlier:
         height, width = earlier[0]
@@ -193,3 +195,21 @@ def _token_grids(seen: Seen, survey: Survey) -> list[tuple[int, int]]:
             height, width = (height + 1) // 2, (width + 1) // 2
             halvings.append((height, width))
     return earlier + halvings
+
+
+def _patch_grids(seen: Seen, survey: Survey) -> list[tuple[int, int]]:
+    """The grid of square patches that the first tokens are, `b n K`, or Unfold's `b K n`, with no prefix yet.
+
+    Only where no convolution has worked on the picture, whose outputs tell more than numbers.
+    """
+    rows, columns = survey.pixels
+    for one in survey.seen:
+        if one.shape[:1] == (survey.pictures,) and len(one.shape) == 4 and "conv" in one.kind.lower():
+            return []
+        if one.shape[:1] == (survey.pictures,) and len(one.shape) == 3:
+            count = one.shape[2 if one.kind == "Unfold" else 1]
+            sides = [side for side in range(1, min(rows, columns) + 1) if rows % side == columns % side == 0]
+            return [(rows // side, columns // side) for side in sides if (rows // side) * (columns // side) == count]
+        if one.name == seen.name:
+            return []
+    return []

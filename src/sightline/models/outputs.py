@@ -28,6 +28,9 @@ def scores_of(output: Any, pictures: int) -> Scores:
     for candidate in _candidates(output):
         tensor = torch.from_numpy(candidate) if isinstance(candidate, np.ndarray) else candidate
         seen.append("×".join(map(str, tensor.shape)) or "one number")
+        if tensor.is_complex():
+            seen[-1] += " complex numbers"
+            continue
         if tensor.ndim == 0 and pictures == 1:
             tensor = tensor.reshape(1)
         if tensor.ndim == 1 and len(tensor) == pictures:
@@ -37,7 +40,10 @@ def scores_of(output: Any, pictures: int) -> Scores:
         if tensor.ndim == 2 and len(tensor) == pictures:
             return tensor.float()
     found = f"found {', '.join(seen)}" if seen else f"got {type(output).__name__}"
-    raise ModelError(f"the network's output holds no scores of {pictures} pictures × classes: {found}")
+    raise ModelError(
+        f"the network's output holds no scores of {pictures} pictures × classes: {found}; "
+        "sightline.wrap(network, output=…) says where they are, scores=… how they are made of it"
+    )
 
 
 def _candidates(output: Any) -> Iterator[torch.Tensor | np.ndarray]:

@@ -1,37 +1,52 @@
 """Whether a network's preparation is probably wrong: the user's pictures prepared as declared, and in other usual ways.
 
-A network is surer of pictures that look as those it was trained on. For every picture
+A network that is given pictures as it was trained is sure of them, and unsure of pictures of nothing. For every picture
 
-    evidence = max_k p_k · (1 − Σ_k p_k q_k)
+    evidence = max_k p_k · (1 − (c − c₀))
 
-p are its probabilities, q those of noise prepared alike, so that a network that gives the same answer to anything
-(bytes where 0 to 1 was meant) is not taken for sure. Where another way has more evidence than the declared one, by a
-good margin and not by chance, the declared one is probably wrong. It says so and changes nothing: a network may be
-surer of what is wrong, and on pictures of nothing that it knows no way tells anything.
+p are its probabilities, c the mean of max_k p_k on three clouds of coloured noise (1/f, as in photographs) prepared
+alike, and c₀ the least c of all ways: values that are a hundred times too large make any network sure, but of anything.
+Where another way has more
+evidence than the declared one, on the mean of n pictures by more than 0.75 / ∛n (0.25 at least) and by two standard
+errors, the declared one is probably wrong. It says so and changes nothing: pictures of nothing that the network knows
+tell nothing.
+
+`sightline explain` asks the same where nobody but the user, or nobody at all, says how pictures are prepared, of the
+first four pictures; and other ways only where the network is so unsure that one of them could be better. It leaves
+networks of fewer than ten classes alone, of which noise is one or the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
-from sightline.errors import ModelError
-from sightline.images.load import Picture, load
+from sightline.errors import ModelError, PictureError
+from sightline.images.load import Picture, is_prepared, load
 from sightline.images.prepare import Preparation
 from sightline.models.classifier import Classifier, device_of
 from sightline.models.heads import probabilities, tell_head, two_sided
+from sightline.models.preparation_ways import IMAGENET, conventions
 from sightline.models.quiet import quiet
+from sightline.models.web.client import RemoteClassifier
 
-MARGIN = 0.1
-"""Of evidence, on the mean of several pictures; less than that is what other ways differ by on networks in order."""
-_ALONE = 0.25  # the margin for one or two pictures
-_FEW = 3
+MARGIN = 0.25
+"""Of evidence, on the mean of many pictures; less than that is what other ways differ by on networks in order."""
+_ALONE = 0.75  # the margin for one picture; of n, that over the cube root of n
+_FEW = 3  # from here on their spread is known
 _MOST = 8
+_GLANCE = 4
+_CLASSES = 10
+_CLOUDS = 3
+_USUAL = 0.05
+_SIDES = (96, 96)  # of noise that is resized
 
 
 @dataclass(frozen=True)
@@ -43,19 +58,28 @@ class Convention:
         preparation: the way.
         confidence: the mean probability of the first class.
         entropy: the mean entropy of the probabilities, in nats.
+        on_noise: the mean probability of the first class where noise is shown.
         evidence: one number a picture, from 0 to 1.
+        classes: how many scores there are.
     """
 
     name: str
     preparation: Preparation
     confidence: float
     entropy: float
+    on_noise: float
     evidence: tuple[float, ...]
+    classes: int
 
     @property
     def mean(self) -> float:
         """The mean evidence."""
         return float(np.mean(self.evidence))
+
+    @property
+    def words(self) -> str:
+        """The numbers in words."""
+        return f"first class {self.confidence:.0%}, entropy {self.entropy:.2f}; of noise {self.on_noise:.0%}"
 
 
 @dataclass(frozen=True)
@@ -79,9 +103,8 @@ class PreparationCheck:
             return None
         own, other = self.declared, self.suspect
         return (
-            f"the preparation is probably wrong: prepared as {other.name} the network is surer of these pictures "
-            f"(first class {other.confidence:.0%}, entropy {other.entropy:.2f}) than as declared "
-            f"({own.confidence:.0%}, {own.entropy:.2f}): try --preparation {other.preparation.text()!r}"
+            f"the preparation is probably wrong: prepared as {other.name} the network tells these pictures from noise "
+            f"better ({other.words}) than as declared ({own.words}): try --preparation {other.preparation.text()!r}"
         )
 
 
@@ -101,63 +124,84 @@ def check_preparation(classifier: Classifier, pictures: Sequence[Any], most: int
     shown = [one if isinstance(one, Picture) else load(one) for one in list(pictures)[:most]]
     if not shown:
         raise ModelError("a preparation is checked on pictures: give some")
-    declared = classifier.preparation or Preparation(exif="apply")
     with quiet(classifier.network), torch.inference_mode(False), torch.no_grad():
-        found = [_asked(classifier, name, way, shown) for name, way in conventions(declared)]
+        found = [_asked(classifier, name, way, shown) for name, way in conventions(_declared(classifier))]
+    return _judged(found)
+
+
+def glance(classifier: Classifier, sources: Sequence[Any]) -> str | None:
+    """The warning of a look at the first few pictures; none where nothing is to be said, or nothing can be.
+
+    Args:
+        classifier: one whose preparation its source knows, that is asked over HTTP, or that has fewer than ten classes
+            that exclude each other, is left alone.
+        sources: whatever `sightline.explain` takes; prepared input and what cannot be read are passed over.
+    """
+    each_by_itself = classifier.head in ("sigmoid", "independent-probabilities")
+    if classifier.prepared_by_source or each_by_itself or isinstance(classifier.function, RemoteClassifier):
+        return None
+    shown = list(islice(_readable(sources), _GLANCE))
+    try:
+        with quiet(classifier.network), torch.inference_mode(False), torch.no_grad():
+            found = _glanced(classifier, shown) if shown else None
+    except Exception:
+        # The user's network runs here, and may raise anything: it will again where it is explained, and be told there.
+        return None
+    return None if found is None else found.warning
+
+
+def _glanced(classifier: Classifier, shown: list[Picture]) -> PreparationCheck | None:
+    (name, declared), *others = conventions(_declared(classifier))
+    own = _asked(classifier, name, declared, shown)
+    least = own.mean * (1 - own.on_noise)  # its evidence, if another way is not sure of noise at all
+    if own.classes < _CLASSES or least + margin(len(shown)) >= 1:
+        return None
+    return _judged([own, *(_asked(classifier, name, way, shown) for name, way in others)])
+
+
+def _readable(sources: Sequence[Any]) -> Iterator[Picture]:
+    for source in sources:
+        if is_prepared(source):
+            continue
+        try:
+            yield source if isinstance(source, Picture) else load(source)
+        except PictureError:
+            continue  # told where it is explained
+
+
+def _declared(classifier: Classifier) -> Preparation:
+    return classifier.preparation or Preparation(exif="apply")
+
+
+def _judged(found: list[Convention]) -> PreparationCheck:
+    """The check; until now their evidence is how sure the network is of each picture."""
+    least = min(one.on_noise for one in found)
+    found = [replace(one, evidence=tuple(sure * (1 - one.on_noise + least) for sure in one.evidence)) for one in found]
     own, others = found[0], sorted(found[1:], key=lambda one: -one.mean)
-    best = next(iter(others), None)
-    return PreparationCheck(own, tuple(others), best if best is not None and _better(best, own) else None)
+    better = [one for one in others if _better(one, own)]
+    # Among those, the one of which the network is surest: that it is a little sure of noise, too, is in order. Of two
+    # that are about alike the most usual one is named.
+    return PreparationCheck(own, tuple(others), max(better, key=_sureness, default=None))
 
 
-def conventions(declared: Preparation) -> list[tuple[str, Preparation]]:
-    """The declared preparation, then other usual ways on the same pixels; those equal to it are left out."""
-    count = len(declared.mean)
-    turned = {"rgb": "bgr", "bgr": "rgb"}.get(declared.channels)
-    imagenet, deviations, bytes_mean = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), (123.68, 116.779, 103.939)
-    if declared.channels == "bgr":
-        imagenet, deviations, bytes_mean = imagenet[::-1], deviations[::-1], bytes_mean[::-1]
-    ways: dict[str, dict[str, Any]] = {
-        "values from 0 to 1": {"scale": 255.0, "mean": (0.0,) * count, "std": (1.0,) * count},
-        "values from −1 to 1": {"scale": 127.5, "mean": (1.0,) * count, "std": (1.0,) * count},
-        "values from 0 to 255": {"scale": 1.0, "mean": (0.0,) * count, "std": (1.0,) * count},
-    }
-    if count == 3:
-        ways |= {
-            "ImageNet's mean and deviation": {"scale": 255.0, "mean": imagenet, "std": deviations},
-            "bytes less their mean (Caffe)": {"scale": 1.0, "mean": bytes_mean, "std": (1.0,) * 3},
-        }
-    found = [("declared", declared), *((name, replace(declared, **fields)) for name, fields in ways.items())]
-    if turned is not None:
-        found.append((f"{turned.upper()} in place of {declared.channels.upper()}", _turned(declared, turned)))
-    values = [(way.scale, way.mean, way.std, way.channels) for _, way in found]
-    return [one for place, one in enumerate(found) if place == 0 or not _alike(values[place], values[0])]
+def _sureness(one: Convention) -> float:
+    return one.confidence * min(1.0, 2 - 2 * one.on_noise) + _USUAL * (one.name == IMAGENET)
 
 
-def _turned(declared: Preparation, channels: Any) -> Preparation:
-    return replace(declared, channels=channels, mean=declared.mean[::-1], std=declared.std[::-1])
-
-
-def _alike(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
-    """Whether two ways give about the same numbers for black and white."""
-    if one[3] != other[3]:
-        return False
-    ends = [
-        np.array(
-            [[(value / way[0] - mean) / std for mean, std in zip(way[1], way[2], strict=True)] for value in (0, 255)]
-        )
-        for way in (one, other)
-    ]
-    return bool(np.abs(ends[0] - ends[1]).max() <= 0.05 * np.abs(ends[1]).max())
+def margin(pictures: int) -> float:
+    """By how much more evidence another way has to be better, on the mean of so many pictures."""
+    return max(MARGIN, _ALONE / math.cbrt(pictures))
 
 
 def _asked(classifier: Classifier, name: str, way: Preparation, shown: list[Picture]) -> Convention:
-    noise = [load(Image.fromarray(one)) for one in _noise()]
+    """What the network makes of pictures, and of noise, that are prepared this way."""
     p = torch.cat([_probabilities(classifier, way, picture) for picture in shown])
-    q = torch.cat([_probabilities(classifier, way, picture) for picture in noise]).mean(0)
     entropy = -(p * p.clamp_min(1e-12).log()).sum(1)
     first = p.amax(1)
-    evidence = first * (1 - (p * q).sum(1)).clamp(0, 1)
-    return Convention(name, way, float(first.mean()), float(entropy.mean()), tuple(float(one) for one in evidence))
+    noise = [load(one) for one in _clouds(_SIDES if way.resize else shown[0].size)]
+    on_noise = float(torch.cat([_probabilities(classifier, way, one).amax(1) for one in noise]).mean())
+    sure = tuple(float(one) for one in first)
+    return Convention(name, way, float(first.mean()), float(entropy.mean()), on_noise, sure, p.shape[1])
 
 
 def _probabilities(classifier: Classifier, way: Preparation, picture: Picture) -> torch.Tensor:
@@ -171,15 +215,27 @@ def _probabilities(classifier: Classifier, way: Preparation, picture: Picture) -
     return p.nan_to_num(0) / p.nan_to_num(0).sum(1, keepdim=True).clamp_min(1e-12)
 
 
-def _noise() -> list[Any]:
-    random = np.random.default_rng(0)
-    return [random.integers(0, 256, (64, 64, 3), dtype=np.uint8), np.full((64, 64, 3), 128, np.uint8)]
+def _clouds(size: tuple[int, int]) -> list[Image.Image]:
+    """Pictures of nothing, with the spectrum, the colours and the contrast of photographs; height × width."""
+    height, width = (max(2, side) for side in size)
+    far = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    far[0, 0] = np.inf
+    made = []
+    for seed in range(_CLOUDS):
+        draw = np.random.default_rng(seed)
+        waves = draw.normal(size=(3, *far.shape)) + 1j * draw.normal(size=(3, *far.shape))
+        clouds = np.fft.irfft2(waves / far, s=(height, width)).transpose(1, 2, 0)
+        grey = clouds.mean(2, keepdims=True)
+        values = 2 * grey + clouds  # colours differ less than brightness does
+        spread = (values - values.mean()) / max(values.std(), 1e-12)
+        pixels = 55 * spread + np.array([124, 117, 104]) + 15 * draw.normal(size=3)
+        made.append(Image.fromarray(pixels.clip(0, 255).astype(np.uint8)))
+    return made
 
 
 def _better(best: Convention, own: Convention) -> bool:
     """Whether another way is better on the mean, and that not by chance."""
     gains = np.array(best.evidence) - np.array(own.evidence)
-    if len(gains) < _FEW:
-        return bool(gains.mean() > _ALONE)
-    error = gains.std(ddof=1) / np.sqrt(len(gains))
-    return bool(gains.mean() > MARGIN and gains.mean() > 2 * error)
+    if gains.mean() <= margin(len(gains)):
+        return False
+    return len(gains) < _FEW or bool(gains.mean() > 2 * gains.std(ddof=1) / np.sqrt(len(gains)))

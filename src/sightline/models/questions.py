@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 from sightline.errors import ModelError
+from sightline.models.heads import Head, gives_probabilities, tell_head
 from sightline.types import Pixels
 
 Held: TypeAlias = "Mapping[str, Any] | Sequence[Any]"
@@ -72,6 +73,8 @@ class Way:
             return found
         if not isinstance(found, torch.Tensor):
             raise ModelError("a temperature needs scores that are one tensor: say which with output=")
+        if _sums_to_one(found):
+            raise ModelError(_NO_LOGITS)
         return found / self.temperature
 
     def _call(self, function: Callable[..., Any], pixels: Any) -> Any:
@@ -198,6 +201,27 @@ def _as_columns(found: Any) -> Any:
     if not found or not all(isinstance(one, torch.Tensor) and one.ndim == 1 for one in found.values()):
         raise ModelError("named scores are one number a picture each, b")
     return torch.stack([one.float() for one in found.values()], dim=1)
+
+
+_NO_LOGITS = "a temperature divides logits, and this network gives probabilities: leave it out, or give the logits"
+
+
+def check_temperature(temperature: float, head: Head) -> None:
+    """Refuse a temperature for a network that is known to give probabilities, which it would only make smaller.
+
+    Raises:
+        ModelError: it gives them.
+    """
+    if temperature != 1 and gives_probabilities(head):
+        raise ModelError(_NO_LOGITS)
+
+
+def _sums_to_one(scores: torch.Tensor) -> bool:
+    """Whether scores are told to be probabilities, by their numbers or by the operation that made them."""
+    raw = scores if scores.ndim == 2 else scores.reshape(len(scores), -1) if scores.ndim else scores.reshape(1, 1)
+    if raw.shape[1] == 1 and not raw.requires_grad:
+        return False
+    return gives_probabilities(tell_head(raw, traced=raw.requires_grad))
 
 
 def _rows(value: Any, pixels: Any) -> Any:

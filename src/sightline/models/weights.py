@@ -29,6 +29,10 @@ _WRAPPERS = ("module.", "_orig_mod.")
 # What training frameworks put before all names.
 _HOLDERS = ("model.", "net.", "network.")
 _FEW = 3
+MOST_TENSORS = 100_000
+"""A header may list millions of empty tensors, each of which costs time."""
+_MENDED = (2, 10)
+"""The first torch in which no way is known to get out of `weights_only=True`."""
 
 
 def read_weights(path: str | Path) -> State:
@@ -124,11 +128,19 @@ def _weights_file(path: str | Path) -> Path:
     return file
 
 
+def _version() -> tuple[int, ...]:
+    return tuple(int(number) for number in torch.__version__.split(".")[:2])
+
+
 def _read_safetensors(file: Path) -> Any:
-    from safetensors import SafetensorError
+    from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
     try:
+        with safe_open(file, framework="pt") as opened:
+            tensors = len(opened.keys())
+        if tensors > MOST_TENSORS:
+            raise ModelError(f"{file} is refused: it lists {tensors:,} tensors, more than any network has")
         return load_file(file)
     except SafetensorError as error:
         raise ModelError(f"{file} is truncated or no safetensors file: {_line(error)}") from error
@@ -137,6 +149,11 @@ def _read_safetensors(file: Path) -> Any:
 
 
 def _read_pickle(file: Path) -> Any:
+    if _version() < _MENDED:
+        raise ModelError(
+            f"{file} is refused: torch {torch.__version__} can be made to run code by such a file (CVE-2026-24747, "
+            "mended in 2.10): update torch, or save the weights as .safetensors"
+        )
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -12,8 +12,9 @@ from sightline.models.targets import Target
 from sightline.passes.after import after, trial_passes
 from sightline.passes.clean import LayerView
 from sightline.passes.curvature import curvature
+from sightline.passes.finer import finer
 from sightline.passes.inside import Inside, inside, one_by_one
-from sightline.passes.looking import asked, begins, finer, holds, look, view
+from sightline.passes.looking import asked, begins, holds, look, view
 from sightline.passes.session import Session
 from sightline.passes.versions import Versions
 from sightline.types import Pixels, Scores

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, TypeAlias, TypeVar
 
@@ -14,17 +14,21 @@ from sightline.errors import ModelError, NotSupportedError
 from sightline.models.attention import WAY_OUT, Attention, attentions, blocks, check_in_turn, explicit, token_grid
 from sightline.models.layers import Layer
 from sightline.models.quiet import mixes_batch_mates
+from sightline.models.relevance.attention_shares import AttentionShares, weights_between
+from sightline.models.relevance.propagation import propagating
 from sightline.models.taps import replace
 from sightline.models.targets import Target
 from sightline.passes.looking import module_of, survey
+from sightline.passes.relevance import one_hot, refuse_foreign
 from sightline.passes.runner import Runner, finite
 from sightline.passes.session import Session
 from sightline.types import Pixels
 
 T = TypeVar("T")
-Look: TypeAlias = Literal["last", "all", "blocks", "blocks-mean"]
-"""Where gradients are taken, and of what: of the score at the last attention, or at all; or at each block's attention
-of that block's own score, which is what the end of the network makes of its tokens, or of their mean."""
+Look: TypeAlias = Literal["last", "all", "relevance", "blocks", "blocks-mean"]
+"""Where gradients are taken, and of what: of the score at the last attention, or at all, or at all beside relevance; or
+at each block's attention of that block's own score, which is what the end of the network makes of its tokens, or of
+their mean."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +39,13 @@ class Attended:
         weights: one `b h n n` float32 a layer: rows take from columns.
         gradients: ∂score/∂weights of the layers that were asked for, the last of them the last layer's.
         layer: how the tokens lie over the picture.
+        relevance: of the weights, begun with 1 at the class, where it was asked for.
     """
 
     weights: list[torch.Tensor]
     gradients: list[torch.Tensor]
     layer: Layer
+    relevance: list[torch.Tensor] = field(default_factory=list)
 
     def read(self) -> torch.Tensor:
         """The tokens that the score is read from, `b n`, alike and summing to 1; all 0 where it is read from none.
@@ -104,18 +110,32 @@ def attended(runner: Runner, look: Look, pixels: Pixels, target: Target) -> Atte
     given = runner.given(pixels)
     known = survey(runner, given)
     with runner.working(), torch.enable_grad():
-        if look in ("last", "all"):
+        if look in ("last", "all", "relevance"):
             score, found = _through(runner, given, target)
         else:
             score, found = _formed(runner, given, target, places_of(runner, given), mean=look == "blocks-mean")
         wanted = found[-1:] if look == "last" else found
         gradients = torch.autograd.grad(score, [one.edge for one in wanted])
         runner.counted(backward=len(given))
+        relevance = _shares(runner, given, target) if look == "relevance" else []
     return Attended(
         [one.weights for one in found],
         [one.like(finite(gradient, "gradient")) for one, gradient in zip(wanted, gradients, strict=True)],
         token_grid(known, found, runner.classifier.name),
+        [one.like(finite(shares, "relevance")) for one, shares in zip(found, relevance, strict=False)],
     )
+
+
+def _shares(runner: Runner, given: Pixels, target: Target) -> tuple[torch.Tensor, ...]:
+    """The relevance of all attentions, begun with 1 at the class."""
+    refuse_foreign(runner, "relevance propagation")
+    leaf = given.detach().clone().requires_grad_()
+    with propagating(AttentionShares(), None) as check:
+        scores = runner.run(leaf, exact=AttentionShares.exact)
+    check(scores, leaf, runner.classifier.name)
+    found = torch.autograd.grad(scores, weights_between(scores, leaf), one_hot(scores.detach(), target))
+    runner.counted(backward=len(given))
+    return found
 
 
 def _through(runner: Runner, given: Pixels, target: Target) -> tuple[torch.Tensor, list[Attention]]:

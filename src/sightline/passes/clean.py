@@ -28,6 +28,7 @@ class Clean:
         events: all modules' outputs, while the layer still has to be chosen.
         views: what was found at a layer: by the name that was asked for, and by the layer's own.
         at_pixels: gradients at the pixels.
+        ran: what ran the pass, in words, where it was not torch.
     """
 
     pixels: Pixels
@@ -38,6 +39,7 @@ class Clean:
     events: list[Event] = field(default_factory=list)
     views: Known[LayerView] = field(default_factory=Known)
     at_pixels: Known[ChannelMap] = field(default_factory=Known)
+    ran: str | None = None
 
     def gradients(self, target: Target, at: list[torch.Tensor]) -> list[torch.Tensor | None]:
         """∂score/∂tensor for each tensor, from the score back to the tensors and no further; None where none is."""

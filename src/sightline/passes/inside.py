@@ -61,7 +61,7 @@ def inside(runner: Runner, pixels: Pixels, names: Sequence[str], target: Target)
     known = survey(runner, given)
     with runner.working(), torch.enable_grad(), capture(module_of(runner.network), names) as outputs:
         leaf = given.detach().clone().requires_grad_()
-        scores = target.score(runner.run(leaf))
+        scores = target.score(runner.traced(leaf))
         calls = [(name, output) for name, each in outputs.items() for output in each if output.requires_grad]
         wanted = [leaf, *(output for _, output in calls)]
         found = torch.autograd.grad(scores.sum(), wanted, allow_unused=True) if scores.requires_grad else [None]

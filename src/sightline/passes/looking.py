@@ -18,6 +18,7 @@ from sightline.passes.clean import Clean, DeadLayerError, LayerView, choose, vie
 from sightline.passes.memory import MEMORY
 from sightline.passes.plan import Graph
 from sightline.passes.runner import Layout, Runner, finite
+from sightline.passes.to_layer import program_to
 from sightline.types import ChannelMap, Pixels
 
 _MOST_SUGGESTIONS = 5
@@ -43,17 +44,21 @@ def look(runner: Runner, pixels: Pixels, *, gradients: bool, layers: Sequence[st
     from_pixels = runner.classifier.gradients and (gradients or explore or tell)
     known = network is None or MEMORY.survey(network, given) is not None
     leaf = given.detach().clone().requires_grad_() if from_pixels else given
+    program = None if from_pixels else program_to(runner, given, names)
+    if program is not None and (found := program.look(runner, pixels, given)) is not None:
+        return found
     with ExitStack() as taps:
         taps.enter_context(torch.enable_grad() if from_pixels or names else torch.no_grad())
         events = [] if known and not explore else taps.enter_context(watch(module_of(network)))
         wanted = [name for name in names if name is not None]
         captured = taps.enter_context(capture(module_of(network), wanted)) if wanted else {}
-        graph = runner.run(leaf, layout=_layout(runner, given, names, from_pixels=from_pixels))
+        layout = _layout(runner, given, names, from_pixels=from_pixels)
+        graph = runner.traced(leaf, layout=layout) if from_pixels else runner.run(leaf, layout=layout)
     if captured and not from_pixels:
         MEMORY.keep_smooth(module_of(network), given, names, smooth_behind(graph, ()))
     if network is not None and not known:
         MEMORY.keep_survey(network, given, survey_of(events, given))
-    return Clean(
+    clean = Clean(
         pixels=pixels,
         scores=graph.detach(),
         graph=graph if graph.requires_grad else None,
@@ -61,6 +66,8 @@ def look(runner: Runner, pixels: Pixels, *, gradients: bool, layers: Sequence[st
         captured={name: _once(runner, name, calls, given) for name, calls in captured.items()},
         events=events if explore else [],
     )
+    program = None if from_pixels else program_to(runner, given, names)  # the pass may have shown what it needs to know
+    return clean if program is None else program.learn(runner, given, clean)
 
 
 def _layout(runner: Runner, given: Pixels, names: Sequence[str | None], *, from_pixels: bool) -> Layout | None:
@@ -85,7 +92,7 @@ def view(runner: Runner, clean: Clean, name: str | None, target: Target | None) 
     if wanted is None or wanted not in clean.captured:
         return _chosen(runner, clean, given, target)
     try:
-        found = view_of(clean, _named(runner, given, wanted), target)
+        found = view_of(clean, named_layer(runner, given, wanted), target)
     except DeadLayerError as dead:
         if MEMORY.chosen(module_of(runner.network), given) == wanted:
             MEMORY.forget_chosen(module_of(runner.network), given)  # the weights have changed since it was chosen
@@ -142,26 +149,6 @@ def begins(runner: Runner, pixels: Pixels, layers: Sequence[str | None]) -> Grap
     return None in names or tuple(dict.fromkeys(name for name in names if name is not None))
 
 
-def finer(runner: Runner, pixels: Pixels, name: str) -> list[str]:
-    """Of every finer grid before a layer the last layer on it, the coarsest grid first.
-
-    The end of a stage goes before the branch of a block that leads on to the next grid, which the rest of the picture's
-    way passes by: what fewer modules on a coarser grid enclose.
-    """
-    network, given = module_of(runner.network), runner.given(pixels)
-    names = list(visible(network))
-    start = named(survey(runner, given), full_name(name, names), lambda: _suggestion(runner, given))
-    order = [seen.name for seen in survey(runner, given).seen]
-    cells = {layer.name: layer.height * layer.width for layer in candidates(survey(runner, given), 0)}
-    found: dict[int, tuple[int, str]] = {}
-    for layer, own in cells.items():
-        if own > start.height * start.width and order.index(layer) < order.index(start.name):
-            enclosing = sum(own > other and layer.startswith(f"{block}.") for block, other in cells.items())
-            if own not in found or enclosing < found[own][0]:
-                found[own] = enclosing, layer
-    return [found[own][1] for own in sorted(found)]
-
-
 def survey(runner: Runner, given: Pixels) -> Survey:
     """The survey of the network at this input size, from a pass of its own if there was none yet."""
     network = module_of(runner.network)
@@ -213,7 +200,7 @@ def _names(runner: Runner, given: Pixels, layers: Sequence[str | None]) -> list[
         name = _module_name(module_of(runner.network), given, wanted)
         if wanted is not None and name is None:
             # An unknown name: one pass shows which layers there are, for the error.
-            _named(runner, given, wanted)
+            named_layer(runner, given, wanted)
         names.append(name)
     return list(dict.fromkeys(names))
 
@@ -228,12 +215,17 @@ def _module_name(network: nn.Module, given: Pixels, wanted: str | None) -> str |
 def _once(runner: Runner, name: str, calls: list[torch.Tensor], given: Pixels) -> torch.Tensor:
     """The output of a layer that ran exactly once; else the error that says what to use."""
     if len(calls) != 1:
-        _named(runner, given, name)
+        named_layer(runner, given, name)
         raise LayerError(f"layer {name!r} runs {len(calls)} times in one pass")
     return calls[0]
 
 
-def _named(runner: Runner, given: Pixels, name: str) -> Layer:
+def named_layer(runner: Runner, given: Pixels, name: str) -> Layer:
+    """The layer that a module is.
+
+    Raises:
+        LayerError: it is none, with layers that are.
+    """
     return named(survey(runner, given), name, lambda: _suggestion(runner, given))
 
 

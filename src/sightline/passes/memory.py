@@ -60,5 +60,15 @@ MEMORY = Memory()
 
 
 def _key(network: nn.Module, pixels: Pixels) -> object:
-    built = hash(tuple((name, type(module)) for name, module in network.named_modules()))
-    return built, tuple(pixels.shape[1:])
+    built: list[object] = [type(network)]
+    _build(network, built)
+    return hash(tuple(built)), tuple(pixels.shape[1:])
+
+
+def _build(network: nn.Module, built: list[object]) -> None:
+    """Name and type of all modules inside a network, and where each ends: `named_modules` takes sixty times as long."""
+    for name, module in network._modules.items():
+        built += (name, type(module))
+        if module is not None and module._modules:
+            _build(module, built)
+            built.append(None)

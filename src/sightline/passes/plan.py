@@ -12,10 +12,10 @@ Graph: TypeAlias = bool | tuple[str, ...]
 """Where the graph of a pass begins: nowhere, at the pixels (True), or at some layers, given by name."""
 
 CPU_BUDGET = 1 << 30
-"""Bytes for activations on a CPU: throughput there is flat beyond some 16 to 32 pictures."""
+"""Bytes for activations on a CPU."""
 
-_FEW = 8  # pictures at once with a graph, on a processor with up to four threads
-_MOST = {"cpu": 32, "cuda": 256}
+_FEW = 8  # pictures at once on a processor with up to four threads
+_MOST = {"cpu": 32, "cuda": 256}  # with more threads
 # Without gradients a few neighbouring activations live at a time (a block's input, branch and output).
 _ALIVE_AT_ONCE = 4
 _UNKNOWN_NETWORK = 64  # activations of a function that cannot be watched, in multiples of its pixels
@@ -33,9 +33,10 @@ def batch_size(survey: Survey | None, pixels: torch.Tensor, *, gradients: Graph,
     each = picture_bytes(survey, pixels, gradients=gradients) + pixels[0].numel() * 4
     budget = memory if memory is not None else _free_memory(pixels.device)
     most = _MOST.get(pixels.device.type, 64)
-    if gradients is True and pixels.device.type == "cpu":
-        # What is kept for the way back should still lie near the processor: more at once is slower.
-        most = max(_FEW, 2 * torch.get_num_threads())
+    if pixels.device.type == "cpu":
+        # Activations should still lie near the processor, and in memory that the allocator keeps: more is slower.
+        few = max(_FEW, 2 * torch.get_num_threads())
+        most = few if gradients is True else min(few, most)
     return max(1, min(budget // max(each, 1), most))
 
 

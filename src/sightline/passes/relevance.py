@@ -127,7 +127,7 @@ def at_pixels(runner: Runner, batch: Pixels, target: Target, composite: Composit
         refuse_foreign(runner, "relevance propagation")
         leaf = runner.given(batch).detach().requires_grad_()
         with propagating(composite, _box(runner, leaf)) as check:
-            scores = runner.run(leaf)
+            scores = runner.run(leaf, exact=composite.exact)
         begun = start(scores.detach(), target)
         values = None
         if scores.requires_grad:
@@ -154,7 +154,7 @@ def at_layer(
             propagating(composite, _box(runner, leaf)) as check,
             capture(module_of(runner.network), [layer.name]) as got,
         ):
-            scores = runner.run(leaf)
+            scores = runner.run(leaf, exact=composite.exact)
         (at,) = got[layer.name]
         begun = start(scores.detach(), target)
         values = None

@@ -46,7 +46,7 @@ def _run(runner: Runner, batch: Pixels, target: Target, rule: Rule) -> tuple[Cha
     with runner.working(), torch.enable_grad():
         leaf = runner.given(batch).detach().requires_grad_()
         with passing(rule) as check:
-            scores = target.score(runner.run(leaf))
+            scores = target.score(runner.traced(leaf))
         explained = (scores[: len(scores) // 2] if rule == "rescale" else scores).sum()
         gradient = None
         if explained.requires_grad:

@@ -19,6 +19,7 @@ from sightline.models.targets import Target
 from sightline.passes.layouts import ask_in_layout
 from sightline.passes.memory import MEMORY
 from sightline.passes.plan import Graph, batch_size
+from sightline.passes.rounded import RoundedBack
 from sightline.passes.runtimes.question import Questions, Runtime
 from sightline.passes.same_bits import ask_with_same_bits
 from sightline.passes.turned import PlainNorms
@@ -95,7 +96,13 @@ class Runner:
         return self.classifier.network
 
     def run(
-        self, pixels: Pixels, rows: int | None = None, *, layout: Layout | None = None, question: bool = False
+        self,
+        pixels: Pixels,
+        rows: int | None = None,
+        *,
+        layout: Layout | None = None,
+        question: bool = False,
+        exact: bool = False,
     ) -> Scores:
         """One call: `b c h w` → `b k` float32, one column a class; with a graph where the caller enabled gradients.
 
@@ -105,6 +112,7 @@ class Runner:
             layout: of the batch in memory (`layouts.py`, `same_bits.py`); by default as given where there is a graph,
                 else the fastest.
             question: whether a program may answer (`sightline.passes.runtimes.question`).
+            exact: in the network's own numbers, also with `precision=fast`.
 
         Raises:
             ModelError: the network cannot take these pixels.
@@ -120,7 +128,7 @@ class Runner:
 
             return _ASK[layout](self.network, some, ask)
 
-        with self._autocast():
+        with nullcontext() if exact else self._autocast():
             fast, asks = self.precision == "fast", self.questions.scores
             raw = asks(self.classifier, pixels, fast, plain) if question else self.questions.watched(plain, pixels)
         self.counted(forward=rows or len(pixels))
@@ -130,6 +138,17 @@ class Runner:
         scores = two_sided(raw, self.head)
         self.classifier = self.classifier.fitted(scores.shape[1])
         return scores
+
+    def traced(self, leaf: Pixels, *, layout: Layout | None = None) -> Scores:
+        """One call, `run`, whose graph begins at these pixels.
+
+        With `precision=fast` it runs back in bfloat16, and always in the fastest layout: that moves less than the
+        rounding. Forward it stays in float32 (`rounded.py`).
+        """
+        if self.precision != "fast":
+            return self.run(leaf, layout=layout)
+        with RoundedBack():
+            return self.run(leaf, layout="fastest", exact=True)
 
     def scores(self, batch: Pixels) -> Scores:
         """Scores without a graph; the first ones of an undeclared head need the graph to tell what they are."""
@@ -145,8 +164,6 @@ class Runner:
     ) -> tuple[torch.Tensor, ChannelMap]:
         """The score, `b`, and ∂score/∂pixels of a batch, `b c h w` float32; or another `value` of the scores.
 
-        With `precision=fast` always in the fastest layout: its rounding moves more than that.
-
         Raises:
             NotSupportedError: autograd does not reach the pixels.
             NonFiniteError: a score or a gradient is NaN or infinite.
@@ -157,9 +174,8 @@ class Runner:
             return torch.cat([score for score, _ in each]), torch.cat([gradient for _, gradient in each])
         with self.working(), torch.enable_grad():
             leaf = self.given(batch).detach().requires_grad_()
-            layout = "fastest" if self.precision == "fast" else layout
             with PlainNorms() if layout == "fastest" else nullcontext():
-                scores = self.run(leaf, layout=layout)
+                scores = self.traced(leaf, layout=layout)
             score = target.score(scores) if value is None else value(scores, target)
             gradient = torch.autograd.grad(score.sum(), leaf, allow_unused=True)[0] if score.requires_grad else None
             self.counted(backward=len(batch))

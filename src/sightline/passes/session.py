@@ -32,7 +32,8 @@ class Session:
         device: where to run; by default where the network is. A network that is elsewhere is copied, not moved.
         memory: bytes for activations; by default 1 GiB on a CPU, half of the free memory on a GPU.
         progress: called with (passes done, passes expected) of the question at hand; False cancels.
-        runtime: of forward-only questions: `auto`, `eager` (torch alone) or `openvino` (passes.runtimes.question).
+        runtime: of forward-only questions (passes.runtimes.question) and of the way to a layer (passes.to_layer):
+            `auto`, `eager` (torch alone) or `openvino`.
 
     A `with` block keeps the network quiet from its beginning to its end; outside of one, every question does so itself.
     """
@@ -78,6 +79,10 @@ class Session:
                 yield self._shared.scores
             finally:
                 self._shared = before
+
+    def shares(self, pixels: Pixels) -> bool:
+        """Whether a clean pass over these very pixels is kept at the moment."""
+        return self._shared is not None and self._shared.pixels is pixels
 
     def _clean(self, pixels: Pixels, gradients: bool, layers: Sequence[str | None]) -> Clean:
         if len(pixels) > 1 and mixes_batch_mates(self.network):
@@ -144,4 +149,8 @@ class Session:
 
     def _of(self, pixels: Pixels) -> Clean | None:
         """The shared clean pass, if it was over these very pixels."""
-        return self._shared if self._shared is not None and self._shared.pixels is pixels else None
+        if self._shared is None or self._shared.pixels is not pixels:
+            return None
+        if self._shared.ran is not None:
+            self._runner.questions.say(self._shared.ran)
+        return self._shared

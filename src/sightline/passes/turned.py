@@ -19,27 +19,29 @@ def takes(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     return frozen and args[0].dtype == torch.float32
 
 
+def convolution_of(args: tuple[Any, ...]) -> tuple[list[list[int]], int]:
+    """Stride, padding and dilation, two numbers each, and the groups of a call of `torch.conv2d`."""
+    how: list[Any] = [*args[3:], *_CONVOLUTION[max(3, len(args)) :]]
+    return [[side] * 2 if isinstance(side, int) else list(side) for side in how[:3]], how[3]
+
+
 class TurnedBack(torch.autograd.Function):
     """`torch.conv2d` of pixels channels last, with weights that are no part of the graph."""
 
     @staticmethod
     def forward(ctx: Any, *args: Any) -> torch.Tensor:
-        pixels, weight, bias = (*args, None)[:3]
-        how = [*args[3:], *_CONVOLUTION[max(3, len(args)) :]]
-        ctx.save_for_backward(pixels, weight)
-        ctx.how = [[value, value] if isinstance(value, int) else list(value) for value in how[:3]]
-        ctx.groups, ctx.given = how[3], len(args)
-        found = torch.conv2d(pixels.contiguous(), weight, bias, *how)
+        ctx.how, ctx.groups = convolution_of(args)
+        ctx.given = len(args)
+        ctx.save_for_backward(*args[:2])
+        found = torch.conv2d(args[0].contiguous(), *args[1:])
         return found.contiguous(memory_format=torch.channels_last)
 
     @staticmethod
     def backward(ctx: Any, *back: torch.Tensor) -> Any:
         pixels, weight = ctx.saved_tensors
         turned = back[0].contiguous(memory_format=torch.channels_last)
-        stride, padding, dilation = ctx.how
-        wanted = [True, False, False]
         found = torch.ops.aten.convolution_backward(
-            turned, pixels, weight, None, stride, padding, dilation, False, [0, 0], ctx.groups, wanted
+            turned, pixels, weight, None, *ctx.how, False, [0, 0], ctx.groups, [True, False, False]
         )[0]
         return found, *[None] * (ctx.given - 1)
 
@@ -59,10 +61,10 @@ def norm(  # noqa: PLR0913, PLR0917 (the list of torch's own function)
         return None
     if any(value is not None and value.requires_grad for value in (weight, bias)):
         return None
-    return Norm.apply(pixels, mean, variance, weight, bias, eps)
+    return PlainNorm.apply(pixels, mean, variance, weight, bias, eps)
 
 
-class Norm(torch.autograd.Function):
+class PlainNorm(torch.autograd.Function):
     """(pixels − mean) / √(variance + ε) · weight + bias, channel by channel; torch's own bits."""
 
     @staticmethod

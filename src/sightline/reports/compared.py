@@ -21,7 +21,7 @@ from PIL import Image
 
 from sightline.evaluation.base import Metric
 from sightline.evaluation.comparison import Comparison
-from sightline.evaluation.comparison_words import arrow, mark, mean_rank, passes, seconds
+from sightline.evaluation.comparison_words import arrow, mark, mean_rank, passes, seconds, which_way
 from sightline.evaluation.result import Judgement
 from sightline.evaluation.standing import Standing
 from sightline.images.frame import Frame
@@ -116,7 +116,7 @@ def comparison_html(found: Sequence[Comparison], gallery: Sequence[Strip], about
         words=[shown(sentence) for sentence in whole.words()],
         notes=readable(about.notes),
         tables=[_table(one) for one in found],
-        heads=[(metric.name, str(metric), *words_of(metric), metric.traits.better) for metric in whole.judged],
+        heads=[(metric.name, str(metric), *words_of(metric), which_way(metric)) for metric in whole.judged],
         charts=[_chart(whole, metric) for metric in whole.judged],
         differences=[_differences(whole, metric) for metric in whole.judged] if len(whole.pictures) > 1 else [],
         order=[shown(name) for name in order],
@@ -181,7 +181,7 @@ def _chart(found: Comparison, metric: Metric) -> dict[str, Any]:
     ]
     level = None if chance is None else (f"{chance} (chance)", standings[chance].interval.mean)
     drawing = scatter_svg(points, chance=level, y_label=metric.name) if points else ""
-    return {"title": words_of(metric)[0], "better": metric.traits.better, "svg": Markup(drawing)}
+    return {"title": words_of(metric)[0], "better": which_way(metric), "svg": Markup(drawing)}
 
 
 def _differences(found: Comparison, metric: Metric) -> dict[str, Any]:

@@ -136,19 +136,23 @@ def _checked(place: Path) -> Path:
     Raises:
         UsageError: it holds something that is not an earlier run.
     """
-    where = place.expanduser().resolve()
     name = shown(str(place))
-    if not where.exists():
-        return where
+    try:
+        where = place.expanduser().resolve()
+        if not where.exists():
+            return where
+    except (OSError, RuntimeError, ValueError) as error:  # a name too long, links in a circle, a home of nobody
+        raise UsageError(f"--out {name} cannot be a folder: {getattr(error, 'strerror', None) or error}") from error
     if not where.is_dir():
         raise UsageError(f"--out {name} is a file: give a folder")
     if Path.cwd().resolve().is_relative_to(where):
         raise UsageError(f"--out {name} is the folder you are in: give one inside it, such as --out sightline-out")
-    there = {file.relative_to(where).as_posix() for file in where.rglob("*") if not file.is_dir()}
-    if not there:
-        return where
-    if MANIFEST not in there:
+    files = (file for file in where.rglob("*") if not file.is_dir())
+    if not (where / MANIFEST).is_file():
+        if next(files, None) is None:
+            return where
         raise UsageError(f"--out {name} is not empty and holds no earlier run: give a new or an empty folder")
+    there = {file.relative_to(where).as_posix() for file in files}
     strangers = sorted(there - read_manifest(where).files)
     if strangers:
         raise UsageError(

@@ -43,8 +43,8 @@ def report_html(pictures: Sequence[Pictured], told: Told, style: Style = PLAIN) 
     """The page.
 
     Args:
-        pictures: every picture with its results; the first 60 are drawn.
-        told: the run.
+        pictures: pictures with their results, all or the first of a run; 60 at most are drawn.
+        told: the run; its totals say how many pictures there were.
         style: colours, sign, outliers and transparency of the maps, and which share a scale.
     """
     script = _text("report.js")
@@ -52,11 +52,12 @@ def report_html(pictures: Sequence[Pictured], told: Told, style: Style = PLAIN) 
     drawn = sheets(shown_pictures, style)
     drawings = [one for sheet in drawn for answer in sheet.answers for card in answer.cards for one in card.drawings]
     first = pictures[0].results[0].attribution if pictures else None
+    explained = max(len(pictures), int(told.totals.get("pictures", 0)) - len(told.failures))
     return _template().render(
-        title=_title(pictures),
+        title=_title(pictures, explained),
         network=shown(first.origin.classifier) if first else "",
         sheets=drawn,
-        left_out=len(pictures) - len(drawn),
+        left_out=explained - len(drawn),
         failures=[{key: shown(str(value)) for key, value in failure.items()} for failure in told.failures],
         settings=run_settings(first, told.totals) if first else (),
         command=shown(shlex.join(["sightline", *told.command])) if told.command else "",
@@ -72,9 +73,9 @@ def report_html(pictures: Sequence[Pictured], told: Told, style: Style = PLAIN) 
     )
 
 
-def _title(pictures: Sequence[Pictured]) -> str:
-    if len(pictures) != 1:
-        return f"What the network looked at in {len(pictures)} pictures"
+def _title(pictures: Sequence[Pictured], explained: int) -> str:
+    if explained != 1:
+        return f"What the network looked at in {explained} pictures"
     labels = {result.attribution.target.label for result in pictures[0].results}
     if len(labels) == 1:
         return f"Why does the network see “{shown(labels.pop())}”?".replace(" vs ", "” rather than “")

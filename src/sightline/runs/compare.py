@@ -14,7 +14,7 @@ import torch
 
 from sightline.attribution.base import Method
 from sightline.attribution.table import METHODS
-from sightline.errors import LayerError, NotSupportedError, UsageError
+from sightline.errors import NotSupportedError, UsageError
 from sightline.evaluation.base import Metric
 from sightline.evaluation.comparison import Comparison
 from sightline.evaluation.evaluate import Metrics, as_metrics
@@ -143,7 +143,7 @@ def contest_of(
             try:
                 method.check(passes)
                 able.append(method)
-            except (NotSupportedError, LayerError) as error:
+            except (NotSupportedError, UsageError) as error:
                 refused[str(method)] = str(error)
     return Contest(
         entries=tuple(entries),

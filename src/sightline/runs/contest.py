@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sightline.attribution.base import Method
 from sightline.attribution.result import Explained
-from sightline.errors import CancelledError, LayerError, NotSupportedError, SightlineError, TargetError, UsageError
+from sightline.errors import CancelledError, NotSupportedError, SightlineError, TargetError, UsageError
 from sightline.evaluation.baselines import BASELINES
 from sightline.evaluation.comparison import Comparison
 from sightline.evaluation.evaluate import judge_all
@@ -91,8 +91,11 @@ def _picture(
             continue
         try:
             done = make()
-        except (NotSupportedError, LayerError) as error:
-            book.refused[row] = str(error)
+        except (NotSupportedError, UsageError) as error:
+            if row in book.costs or row in contest.maps:  # this picture or this map is what is wrong
+                yield failure_of(entry, error, row)
+            else:
+                book.refused[row] = str(error)
         except CancelledError:
             raise
         except SightlineError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
@@ -23,8 +23,7 @@ from sightline.models.targets import Wanted
 from sightline.runs.order import Order
 from sightline.types import Count
 
-ONE_LEVEL = "max-box-acc"
-"""The metric whose level its authors choose over all pictures."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -83,7 +82,7 @@ class Book:
     failures: list[dict[str, str]] = field(default_factory=list)
     pictures: list[str] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
-    curves: dict[str, dict[str, list[Curve]]] = field(default_factory=dict)
+    curves: dict[str, dict[str, list[Curve | None]]] = field(default_factory=dict)
     targets: list[str] = field(default_factory=list)
     defect: Exception | None = None
 
@@ -92,9 +91,8 @@ class Book:
         self.places.append(place)
         self.pictures.append(picture)
         self.targets.append(target)
-        for rows in self.values.values():
-            for row in rows.values():
-                row.append(None)
+        _lengthen(self.values)
+        _lengthen(self.curves)
 
     def enter(self, done: Judged) -> None:
         """Keep the values of one map of the picture at hand."""
@@ -102,8 +100,16 @@ class Book:
         for judgement in done.judgements:
             rows = self.values.setdefault(str(judgement.metric), {})
             rows.setdefault(done.row, [None] * len(self.pictures))[-1] = judgement.value
-            if judgement.metric.name == ONE_LEVEL and judgement.curve is not None:
-                self.curves.setdefault(str(judgement.metric), {}).setdefault(done.row, []).append(judgement.curve)
+            if judgement.metric.traits.joint:
+                curves = self.curves.setdefault(str(judgement.metric), {})
+                curves.setdefault(done.row, [None] * len(self.pictures))[-1] = judgement.curve
+
+
+def _lengthen(table: dict[str, dict[str, list[T | None]]]) -> None:
+    """One more picture, of which nothing is known."""
+    for rows in table.values():
+        for row in rows.values():
+            row.append(None)
 
 
 def comparison_of(classifier: Classifier, contest: Contest, book: Book) -> Comparison:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
 import torch
@@ -20,6 +21,7 @@ from sightline.errors import NonFiniteError, TargetError, UsageError
 from sightline.models.catalogue import load
 from sightline.models.classifier import Classifier, wrap
 from sightline.models.intake import Prepared, as_list
+from sightline.models.preparation_check import glance
 from sightline.models.targets import Target, Wanted, check_known, resolve
 from sightline.passes.passes import Passes
 from sightline.passes.runner import Precision
@@ -116,6 +118,8 @@ def explained(
         raise TargetError(f"{len(order.target)} targets for {len(sources)} pictures: give one, or one a picture")
     for wanted in order.target if isinstance(order.target, list) else [order.target]:
         check_known(cast(Wanted, wanted), classifier.labels)
+    if (doubt := glance(classifier, sources)) is not None:
+        classifier = replace(classifier, notes=(*classifier.notes, doubt))
     with Passes(
         classifier,
         precision=order.precision,
@@ -158,6 +162,12 @@ def _plain_target(target: Any) -> Any:
     return target.tolist() if hasattr(target, "tolist") else target
 
 
+_BY_CHANCE = (
+    "the network draws random numbers even in evaluation mode, so its scores and this map are others each time: look "
+    "for dropout called with training=True"
+)
+
+
 class _MixedTargets(Exception):  # noqa: N818 (no error, and nobody sees it)
     """Targets of a group are of several kinds, such as a class and a contrast, which no pass can have together."""
 
@@ -179,7 +189,10 @@ def _attributions(passes: Passes, group: list[Prepared], order: Order) -> list[A
     pixels = torch.cat([ready.pixels for ready in group]).to(passes.device)
     wants = order.wants(passes.classifier.layer)
     found: list[list[Attribution]] = [[] for _ in group]
+    chance = torch.get_rng_state()
     with passes.shared(pixels, gradients=wants.gradients, layers=wants.layers) as scores:
+        if not torch.equal(chance, torch.get_rng_state()) and _answers_by_chance(passes, pixels[:1]):
+            group = [replace(ready, warnings=(*ready.warnings, _BY_CHANCE)) for ready in group]
         for target in _targets(group, scores, passes.classifier, order):
             for method in order.methods:
                 before, start = passes.count, time.perf_counter()
@@ -190,6 +203,11 @@ def _attributions(passes: Passes, group: list[Prepared], order: Order) -> list[A
                     about = About(passes, scores, target, method, cost, seconds, ran)
                     found[row].append(attribution_of(about, maps, row, ready))
     return [result for results in found for result in results]
+
+
+def _answers_by_chance(passes: Passes, pixels: torch.Tensor) -> bool:
+    """Whether the network, which drew random numbers, gives the same picture other scores each time."""
+    return not torch.equal(passes.scores(pixels), passes.scores(pixels))
 
 
 def _targets(group: list[Prepared], scores: Scores, classifier: Classifier, order: Order) -> list[Target]:

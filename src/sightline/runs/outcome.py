@@ -12,7 +12,7 @@ from importlib import metadata
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.attribution.base import Maps, Method, Needs
+from sightline.attribution.base import Maps, Method
 from sightline.attribution.result import Attribution, Explained, Origin, Prediction
 from sightline.models.intake import Prepared
 from sightline.models.targets import Target
@@ -94,11 +94,10 @@ def _warnings(
     saturates = getattr(about.method, "score", None) in ("drop", "complement")
     if saturates and target.probability > _SATURATED and np.ptp(values) < _BARELY_MOVED:
         found.append("the probability is so near to 1 that hiding parts may not move it: try score=logit")
-    if about.passes.precision == "fast" and about.method.traits.needs is Needs.GRADIENTS:
-        what = "masks that are optimised" if about.method.traits.family == "mask" else "gradients at the pixels"
+    if about.passes.precision == "fast" and about.method.traits.family == "mask":
         found.append(
-            f"made with precision=fast: {what} keep their outline in bfloat16, but not their order, "
-            "pixel by pixel: use float32 before relying on single pixels"
+            "made with precision=fast: masks that are optimised keep their outline in bfloat16, but not the order of "
+            "their values, pixel by pixel: use float32 before relying on single pixels"
         )
     return tuple(dict.fromkeys(found))
 

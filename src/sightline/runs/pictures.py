@@ -6,7 +6,7 @@ No torch here.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,25 @@ def with_masks(pictures: Sequence[Given], masks: Sequence[str]) -> list[Given]:
     return [replace(picture, mask=mask) for picture, mask in zip(pictures, each, strict=True)]
 
 
+def readable(pictures: Sequence[Given], tell: Callable[[str], object]) -> list[Given]:
+    """Those of the pictures that can be read, for what needs all of them at once; the others are told, one a line.
+
+    Raises:
+        UsageError: none can be read.
+    """
+    good = []
+    for given in pictures:
+        try:
+            load(given.source)
+        except PictureError as error:
+            tell(f"{shown(Path(given.path).name)}: {shown(error.reason)}")
+        else:
+            good.append(given)
+    if not good:
+        raise UsageError(f"none of the {len(pictures)} pictures can be read, see above")
+    return good
+
+
 def _mask(word: str) -> Picture:
     try:
         return load(existing_file(word, "mask"), background=(0, 0, 0))
@@ -83,15 +102,40 @@ def _given(word: str) -> list[Given]:
         return [_built_in(word)]
     if word.startswith(("http://", "https://")):
         raise UsageError(f"{shown(word)} is an address: download the picture first and give the file")
-    path = Path(word)
-    if not path.is_dir():
+    path = _expanded(word)
+    if not _is_folder(path):
         file = existing_file(word, "picture")
         return [Given(word, file)]
-    found = sorted(one for one in path.iterdir() if one.suffix.lower() in SUFFIXES and not one.name.startswith("."))
-    found = [one for one in found if one.is_file()]
-    if not found:
-        raise UsageError(f"the folder {shown(word)} holds no picture ({', '.join(SUFFIXES)})")
-    return [Given(str(one), one) for one in found]
+    return [Given(str(one), one) for one in _in_folder(path, shown(word))]
+
+
+def _expanded(word: str) -> Path:
+    """A path with `~` read as a home; as it is where it names none, since a file may be called `~x.jpg`."""
+    try:
+        return Path(word).expanduser()
+    except RuntimeError:
+        return Path(word)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name that no file can have: too long, a zero byte
+        return False
+
+
+def _in_folder(folder: Path, name: str) -> list[Path]:
+    """The pictures of a folder by name. What cannot be opened (a link to nowhere) is among them, to be told."""
+    try:
+        entries = sorted(one for one in folder.iterdir() if not one.name.startswith("."))
+    except OSError as error:
+        raise UsageError(f"the folder {name} cannot be read: {error.strerror or error}") from error
+    found = [one for one in entries if one.suffix.lower() in SUFFIXES and not _is_folder(one)]
+    if found:
+        return found
+    inside = [one for one in entries if _is_folder(one)]
+    hint = f"; folders in it, such as {shown(str(inside[0]))}, are not searched: name them" if inside else ""
+    raise UsageError(f"the folder {name} holds no picture ({', '.join(SUFFIXES)}){hint}")
 
 
 def _built_in(word: str) -> Given:
@@ -106,21 +150,31 @@ def _built_in(word: str) -> Given:
     return Given(word, replace(load(scene.image), name=word), scene.masks["object"])
 
 
+def _files_in(folder: Path) -> list[str]:
+    """The names of the files in a folder; none where it cannot be read: they are for a hint only."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if not entry.is_symlink() and entry.is_file()]
+    except OSError:
+        return []
+
+
 def existing_file(word: str, what: str) -> Path:
     """A file that is there, or an error with the names that are most like it."""
-    path = Path(word).expanduser()
+    path = _expanded(word)
     try:
-        there = path.exists()
+        there, link = path.exists(), path.is_symlink()
     except (OSError, ValueError):  # a name that no file can have: too long, a zero byte
-        there = False
+        there = link = False
     if there and path.is_dir():
         raise UsageError(f"the {what} {shown(word)} is a folder: give a file")
     if there:
         return path
     folder = path.parent
-    neighbours = [entry.name for entry in os.scandir(folder) if entry.is_file()] if folder.is_dir() else []
-    close = [shown(str(folder / name)) for name in nearest(path.name, neighbours, most=1)]
+    close = [shown(str(folder / name)) for name in nearest(path.name, _files_in(folder), most=1)]
+    if link:
+        raise UsageError(f"the {what} {shown(word)} is a link that leads to no file")
     if close:
         raise UsageError(f"no {what} file {shown(word)!r}: did you mean {close[0]!r}?")
-    where = "" if folder.is_dir() else f": there is no folder {shown(str(folder))!r}"
+    where = "" if _is_folder(folder) else f": there is no folder {shown(str(folder))!r}"
     raise UsageError(f"no {what} file {shown(word)!r}{where}")

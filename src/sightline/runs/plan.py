@@ -130,15 +130,17 @@ def planned(classifier: Classifier, source: Any, order: Order) -> list[Plan]:
 
 def plans_and_refusals(
     classifier: Classifier, source: Any, order: Order
-) -> tuple[list[Plan], dict[Method, NotSupportedError | LayerError]]:
+) -> tuple[list[Plan], dict[Method, NotSupportedError | UsageError]]:
     """The plan for one picture, and the methods that are not defined for this network or do not tell their cost.
+
+    A method whose settings do not fit the network is among them, too.
 
     Raises:
         UsageError: as `plan`.
     """
     ready, wanted = prepare(source, 0, classifier), order.target_of(0)
     check_known(wanted, classifier.labels)
-    refused: dict[Method, NotSupportedError | LayerError] = {}
+    refused: dict[Method, NotSupportedError | UsageError] = {}
     found: list[tuple[Method, Wants, Foreseen]] = []
     with Passes(classifier, precision=order.precision, device=order.device, memory=order.memory) as passes:
         pixels = ready.pixels.to(passes.device)
@@ -148,7 +150,7 @@ def plans_and_refusals(
                 method.check(passes)
                 choice = _choice(passes, pixels, order) if choice is None else choice
                 found.append((method, *_foreseen(passes, pixels, target, method, choice)))
-            except (NotSupportedError, LayerError) as error:
+            except (NotSupportedError, UsageError) as error:
                 refused[method] = error
         pace = _pace(passes, pixels, target, found) if found else None
         plans = [_plan(passes, pixels, ready.picture.name, pace, *one) for one in found] if pace else []

@@ -20,6 +20,7 @@ from typing import Annotated, Literal
 from sightline.attribution.activation.grad_cam import GradCam
 from sightline.attribution.base import Maps, Method, Traits, Wants
 from sightline.attribution.foreseen import Foreseen
+from sightline.errors import SpecError
 from sightline.models.targets import AgainstMixture, Target
 from sightline.passes.passes import Passes
 from sightline.types import Doc, Pixels, Range
@@ -33,6 +34,13 @@ class FinerCam(Method):
     classes: Annotated[int, Range(1, 10_000), Doc("how many of the nearest classes")] = 3
     strength: Annotated[float, Range(0, 10), Doc("how much of the others' mean score is taken off (γ)")] = 0.6
     weights: Annotated[Literal["equal", "likely"], Doc("the others alike, or by their probabilities")] = "equal"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.of.traits.class_sensitive:
+            raise SpecError(
+                f"finer-cam changes which score is explained, and {self.of.name} asks for none: try of=layer-cam"
+            )
 
     @property
     def traits(self) -> Traits:  # type: ignore[override]

@@ -32,7 +32,7 @@ from sightline.passes.passes import Passes
 from sightline.passes.relevance import one_hot
 from sightline.types import Doc, Pixels, Scores
 
-_RULES = Table(convolution=ZPlus(), dense=ZPlus(), bias="ignored")
+_RULES = Table(convolution=ZPlus(), dense=ZPlus(), bias="ignored", normalisation="handed-on")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,14 +4,14 @@
     ST_r = Σ_n (y(A_n) − y(C_rn))² / (2 N Var y(A)),   y(m) = score(Σ_r m_r U_r(cell) W_r)
 
 Fel, Picard, Béthune, Boissin, Vigouroux, Colin, Cadène, Serre, "CRAFT: Concept Recursive Activation FacTorization for
-Explainability", CVPR 2023, section 3; crops of 64 pixels every 0.8 of that, 10 concepts, 32 rows and
-Jansen's estimator of the total index are the authors' code. C_r is A with concept r's factor taken from B. Of one
-picture, only its own crops are known: for the concepts of a class, give many of its pictures to `sightline.concepts`.
-A concept's place is its strength U in the cells, given W, as in the authors' code (the paper differentiates through
-the factorisation); the recursion into sub-concepts is not here. A and B are a scrambled Sobol sequence: of
-`sequence=halton`, as in the authors' code, 32 rows leave columns that are almost the same, and the index of a
-linear score of 10 concepts is off by 0.26 on average in place of 0.10. Negative activations: the channels' minima are
-taken off first. The map, ours, lays each index on its cells: Σ_r ST_r U_r / Σ_cells U_r. Guarantees: map ≥ 0; of a
+Explainability", CVPR 2023, section 3; crops of 64 pixels every 0.8 of that, 32 rows and Jansen's estimator of the total
+index are the authors' code, 10 concepts their example (20 where none are named). C_r is A with concept r's factor taken
+from B. Of one picture, only its own crops are known: for the concepts of a class, give many of its pictures to
+`sightline.concepts`. A concept's place is its strength U in the cells, given W, as in the authors' code (the paper
+differentiates through the factorisation); the recursion into sub-concepts is not here. A and B are a scrambled Sobol
+sequence: of `sequence=halton`, as in the authors' code, 32 rows leave columns that are almost the same, and the index
+of a linear score of 10 concepts is off by 0.26 on average in place of 0.10. Negative activations: the channels' minima
+are taken off first. The map, ours, lays each index on its cells: Σ_r ST_r U_r / Σ_cells U_r. Guarantees: map ≥ 0; of a
 score that is linear in the concepts, ST_r goes to its share of the variance. Costs 1 forward and 1 backward pass, 1
 forward pass a crop, and N (r + 1) + r of what follows the layer.
 

@@ -4,10 +4,11 @@
 
 Sundararajan, Taly, Yan, "Axiomatic Attribution for Deep Networks", ICML 2017; baselines: Sturmfels, Lundberg, Lee,
 "Visualizing the Impact of Feature Attribution Baselines", Distill 2020. Guarantees completeness: the map sums to
-s(x) − s(x′); `completeness_error` is what is missing, and more than 1 % of the difference is warned about. The midpoint
-rule takes α_j = (j − ½)/n; Gauss-Legendre is exact for smooth scores with far fewer points. A random baseline should be
-averaged over several `draws`. Costs n forward and n backward passes, and one forward pass at the baseline, for each
-draw.
+s(x) − s(x′); `completeness_error` is what is missing, and more than 1 % of the difference is warned about. The integral
+is the same by any rule; the paper's sum takes the right ends, α_j = j/n (`right`), `midpoint` (j − ½)/n, and
+Gauss-Legendre, the default, as captum's, is exact for smooth scores with far fewer points. `trapezoid` has both ends
+with half the weight, and weights that sum to 1 (captum's sum to (n − 1)/n). A random baseline should be averaged over
+several `draws`. Costs n forward and n backward passes, and one forward pass at the baseline, for each draw.
 
     sightline.explain(model, "dog.jpg", "integrated-gradients(steps=64, baseline=blur)")
 """
@@ -32,13 +33,19 @@ from sightline.passes.passes import Passes
 from sightline.passes.perturbations import Path
 from sightline.types import Doc, Pixels, Range
 
-Rule = Literal["gauss-legendre", "midpoint"]
+Rule = Literal["gauss-legendre", "midpoint", "right", "left", "trapezoid"]
+_INSIDE = {"midpoint": 0.5, "right": 1.0, "left": 0.0}
+"""Where in its part of the way a point lies."""
 
 
 def quadrature(rule: Rule, steps: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Points in (0, 1) and weights that sum to one, `n` float32 each."""
-    if rule == "midpoint":
-        return (torch.arange(steps) + 0.5) / steps, torch.full((steps,), 1 / steps)
+    """Points in [0, 1] and weights that sum to one, `n` float32 each."""
+    if rule in _INSIDE:
+        return (torch.arange(steps) + _INSIDE[rule]) / steps, torch.full((steps,), 1 / steps)
+    if rule == "trapezoid":
+        ends = torch.ones(steps)
+        ends[[0, -1]] = 0.5 if steps > 1 else 1.0
+        return torch.linspace(0, 1, steps), ends / ends.sum()
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     return torch.tensor((1 + nodes) / 2, dtype=torch.float32), torch.tensor(weights / 2, dtype=torch.float32)
 

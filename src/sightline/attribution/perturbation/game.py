@@ -30,7 +30,7 @@ Players: TypeAlias = Annotated[Regions, Doc("what is shown or hidden as one")]
 Hiding: TypeAlias = Annotated[Fill, Doc("what hides")]
 HidingRegions: TypeAlias = Annotated[Fill | None, Doc("what hides; none: each region's own mean colour")]
 Until: TypeAlias = Annotated[
-    float, Range(0, 10), Doc("stop when the mean standard error is this part of the map's spread; 0: draw all")
+    float, Range(0, 1), Doc("stop when the mean standard error is this part of the map's spread; 0: draw all")
 ]
 
 

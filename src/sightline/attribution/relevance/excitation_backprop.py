@@ -31,7 +31,7 @@ from sightline.passes.relevance import Relevance, one_hot
 from sightline.types import Doc, Pixels
 
 _WINS = ZPlus(epsilon=1e-12)  # probabilities: what is added to their sum is lost, and there is nothing that cancels
-EXCITATION = Table(convolution=_WINS, dense=_WINS, bias="ignored")
+EXCITATION = Table(convolution=_WINS, dense=_WINS, bias="ignored", normalisation="handed-on")
 """Only what excites counts, in every layer."""
 
 

@@ -6,12 +6,16 @@ Bach, Binder, Montavon, Klauschen, Müller, Samek, "On Pixel-Wise Explanations f
 Layer-Wise Relevance Propagation", PLoS ONE 10(7), 2015. What counts as a contribution is the rule of the layer
 (`sightline.models.relevance.layer_rules`), and which layer goes by which rule is the `composite`, a table:
 `epsilon-plus-flat`, `epsilon-gamma-box` and others as in zennit, or one's own:
-`lrp(composite=table(first=z-box, convolution=gamma(gamma=0.1), dense=epsilon))`. A batch normalisation that follows a
-convolution becomes part of it, sums (skip connections) share out by proportion, a maximum hands all to the largest,
-activations that keep the sign of what they are given hand on as it is, and a gate (squeeze and excitation) is a
-constant. Whatever else stands between picture and score (softmax, layer normalisation, attention) is refused by name.
+`lrp(composite=table(first=z-box, convolution=gamma(gamma=0.1), dense=epsilon))`. A batch normalisation becomes part
+of the convolution that it follows; where it follows none, as in DenseNet, of those that it leads to, its shift as their
+bias (Guillemot et al. 2020; `sightline.models.relevance.ahead`). zennit, which knows no canoniser for these, hands on
+there (`lrp(composite=epsilon-plus-flat(normalisation=handed-on))`): relevance then also reaches what a ReLU holds at
+zero. Sums (skip connections) share out by proportion, a maximum hands all to the largest, activations that keep the
+sign of what they are given hand on as it is, and a gate (squeeze and excitation) is a constant. Whatever else stands
+between picture and score (softmax, layer normalisation, attention) is refused by name.
 
 Guarantees: relevance is conserved, up to what biases absorb (`bias=ignored` takes them out of the count) and ε takes;
+epsilon alone, as ε → 0, is input × gradient on networks of ReLUs, wherever their normalisations stand;
 `conservation_error` says by how much the map's sum misses the score (one below zero begins below zero). Plain epsilon
 cancels almost wholly on deep networks, and a result where it does says so. Costs one forward and one backward pass, in
 which every layer is run 2 to 6 times.

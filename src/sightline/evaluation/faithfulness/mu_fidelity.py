@@ -6,7 +6,8 @@
 U. Bhatt, A. Weller and J. M. F. Moura, "Evaluating and Aggregating Feature-based Model Explanations", IJCAI 2020,
 there μ_F, in the form of xplique's `MuFidelity` (T. Fel et al., "Xplique: A Deep Learning Explainability
 Toolbox", 2022): a grid of 9 × 9, a fifth of its cells, 200 samples, ranks in place of values, and 0 for what is hidden,
-which is the mean colour where the picture is normalised. Higher is better. Guarantees: between −1 and 1; any map whose
+which is the mean colour where the picture is normalised. Xplique hides each cell by a chance of its own, here it is
+always that share of the cells. Higher is better. Guarantees: between −1 and 1; any map whose
 sums over subsets have the same order gives the same value; a linear network and its own contributions (x − base)·w
 give 1. Costs one forward pass a sample.
 

@@ -5,25 +5,29 @@
     v1      [max_τ IoU(τ) ≥ 0.5], the box of the largest part alone
 
 J. Choe, S. J. Oh, S. Lee, S. Chun, Z. Akata and H. Shim, "Evaluating Weakly Supervised Object Localization Methods
-Right", CVPR 2020 (MaxBoxAcc; MaxBoxAccV2 in the extended version, 2022). There the level is the one that is best over a
-whole data set; for one picture it is the picture's own, so that the mean of the values is an upper bound of theirs.
-Theirs comes from the curves, IoU by τ, of many pictures: the largest over τ of the share of pictures with IoU(τ) ≥ δ.
-The object's boxes are those that were given, or the boxes around the parts of the mask. Parts hang together also by
-corners; the largest is the one of most pixels, where the authors' code takes the largest outline. Guarantees: between 0
-and 1; k·map + c with k > 0 gives the same value. A flat map gives the box of all that was seen. Costs no pass.
+Right", CVPR 2020 (MaxBoxAcc; MaxBoxAccV2 in the extended version, 2022). Over several pictures `sightline compare` and
+`sightline evaluate` tell their number: for each δ the largest over τ of the share of pictures with IoU(τ) ≥ δ, so one
+level for all pictures and each method, the lowest where several do equally well. It is chosen on the pictures that it
+is told of, as there, and its interval is that at this level. One picture alone has its own best level, so that the mean
+of single values, as `sightline.evaluate` gives them, is an upper bound of it. The object's boxes are those that were
+given, or the boxes around the parts of the mask. Parts hang together also by corners; the largest is the one of most
+pixels, where the authors' code takes the largest outline. Guarantees: between 0 and 1; k·map + c with k > 0 gives the
+same value. A flat map gives the box of all that was seen. Costs no pass.
 
     sightline.evaluate(model, sightline.explain(model, "dog.jpg"), "max-box-acc", mask=(120, 80, 310, 260))
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.evaluation.base import Curve, Metric, MetricTraits, Question, Value, is_flat
+from sightline.evaluation.aggregate import best_threshold
+from sightline.evaluation.base import Curve, Jointly, Metric, MetricTraits, Question, Value, is_flat
 from sightline.images.shapes import overlaps, parts
 from sightline.passes.passes import Passes
 from sightline.types import Doc, Range
@@ -49,7 +53,17 @@ class MaxBoxAcc(Metric):
         cost="none",
         paper="Choe et al., Evaluating Weakly Supervised Object Localization Methods Right, CVPR 2020",
         axes=("level", "overlap of the boxes"),
+        joint=True,
     )
+
+    def jointly(self, curves: Sequence[Curve]) -> Jointly:
+        table, deltas = np.stack([curve.y for curve in curves]), _DELTAS[self.version]
+        chosen = [best_threshold(table, curves[0].x, delta) for delta in deltas]
+        hits = np.mean([table[:, one.place] >= delta for one, delta in zip(chosen, deltas, strict=True)], axis=0)
+        levels = ", ".join(f"{one.threshold:.2g}" for one in chosen)
+        overlap = ", ".join(f"{delta:g}" for delta in deltas)
+        words = f"boxes at one level for all pictures, chosen on them: {levels} for an overlap of {overlap}"
+        return Jointly(tuple(hits.tolist()), words)
 
     def measure(self, passes: Passes, question: Question) -> Value:
         given = np.asarray(question.boxes, np.float64) if len(question.boxes) else parts(question.object).boxes

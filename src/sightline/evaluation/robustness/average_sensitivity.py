@@ -5,7 +5,9 @@
 The mean in place of the largest of the moves that `max-sensitivity` measures (C.-K. Yeh et al., "On the (In)fidelity
 and Sensitivity of Explanations", NeurIPS 2019), and of the same samples; also U. Bhatt, A. Weller and J. M. F. Moura,
 "Evaluating and Aggregating Feature-based Model Explanations", IJCAI 2020. Quantus' `AvgSensitivity` takes 200 samples
-and r = 0.2. The mean of few samples has no bias, as the largest has, and is the steadier number to compare methods by.
+and r = 0.2. Xplique's `AverageStability` is another number: its noise is even on 0 … r, so that every neighbour is
+brighter, and the distance is not told in parts of the map's norm. The mean of few samples has no bias, as the largest
+has, and is the steadier number to compare methods by.
 Guarantees: 0 if and only if no sample moved the map; at most `max-sensitivity` with the same fields. Costs the method's
 passes once for each sample and once more.
 

@@ -13,8 +13,10 @@ go by blocks, 17 of them for Inception v3; here `stages` groups of layers (0: ea
 for forgetting. What layers are drawn from is what torch draws for new ones (`sightline.evaluation.sanity.redrawn`); the
 network itself is only copied. Quantus' `MPRT` takes each layer in the order of definition, with one seed for all.
 Guarantees: at most 1, which is a map that did not change at all; the details hold what was found after each stage, and
-a stage that the method does not depend on gives 1. A value below 0 is no better than 0: a new last layer may turn the
-map round, and `absolute-spearman` tells that its pattern is still there. Normalisation layers without training have
+a stage that the method does not depend on gives 1. The paper asks for a map that is independent of the one before, and
+that is 0: below 0 the map was turned round, as a new last layer may do, and its pattern is still there
+(`absolute-spearman` tells it). So `sightline compare` ranks methods by how far they lie from 0 on either side, and a
+map that was turned round wins nothing by it. Normalisation layers without training have
 weight 1 and bias 0. Not every similarity is a fault: maps multiplied by the picture keep its outline, and random
 networks still see edges.
 Costs the method's passes once for each stage and once more.
@@ -64,6 +66,7 @@ class ParameterRandomisation(Metric):
         paper="Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018",
         needs_method=True,
         axes=("share of the stages drawn anew", "similarity"),
+        ideal=0.0,
     )
 
     def measure(self, passes: Passes, question: Question) -> Value:
@@ -77,8 +80,9 @@ class ParameterRandomisation(Metric):
         maps: list[NDArray[np.float32]] = []
         with redrawn(passes, each, self.seed, independent=self.order == "independent") as others:
             maps += [maps_of(other, question, Given(question.pixels))[0].numpy() for other in others]
-        found = similarities(own, maps, self.similarity)
-        means = {f"mean {kind}": float(np.mean(similarities(own, maps, kind))) for kind in _ADEBAYO}
+        each_kind = {kind: similarities(own, maps, kind) for kind in dict.fromkeys((*_ADEBAYO, self.similarity))}
+        found = each_kind[self.similarity]
+        means = {f"mean {kind}": float(np.mean(each_kind[kind])) for kind in _ADEBAYO}
         flat = sum(map.min() == map.max() for map in maps)
         if flat:
             warnings += (

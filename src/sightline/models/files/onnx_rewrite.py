@@ -7,8 +7,28 @@ from typing import Any
 
 def rewrite(model: Any) -> None:
     """Change a model in place without changing what it computes."""
+    _without_second_names(model)
     _without_allowzero(model)
     _with_explicit_pads(model)
+
+
+def _without_second_names(model: Any) -> None:
+    """Weights by their own names: torch's older exporter writes equal ones once, and an Identity for every other use.
+
+    onnx2torch takes a weight for one only where no node stands before it.
+    """
+    held = {tensor.name for tensor in model.graph.initializer}
+    own: dict[str, str] = {}
+    for node in model.graph.node:
+        if node.op_type == "Identity" and (name := own.get(node.input[0], node.input[0])) in held:
+            own[node.output[0]] = name
+    outputs = {value.name for value in model.graph.output}
+    kept = [node for node in model.graph.node if node.output[0] not in own or node.output[0] in outputs]
+    for node in kept:
+        for place, name in enumerate(node.input):
+            node.input[place] = own.get(name, name)
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
 
 
 def _without_allowzero(model: Any) -> None:

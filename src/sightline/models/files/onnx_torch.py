@@ -151,6 +151,8 @@ def _checked(network: FromFile, port: Port, program: Program) -> Converted | Ref
 def _plainly(error: BaseException) -> str:
     """What a converter says, without the names of its classes."""
     text = first_line(error)
+    if isinstance(error, KeyError):
+        return f"it does not find the value {text}"
     if isinstance(error, NotImplementedError) and "operation_type='" in text:
         name = text.split("operation_type='")[1].split("'")[0]
         return f"no converter for {name} of version {text.split('version=')[1].rstrip(')')}"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from sightline.errors import ModelError
+from sightline.errors import ModelError, unknown
 from sightline.models.from_keras.graph import Graph, UnknownGraphError
 from sightline.models.heads import Head
+from sightline.models.questions import Held
 
 TOLERANCE = 1e-4
 """How far the scores may be from the model's own, relative to the largest; rounding is a hundredth of that."""
@@ -20,13 +22,16 @@ _SIDE = 64  # of the pictures that an input of any size is tried with
 _WAY_OUT = "wrap a function of yours that calls it, which is explained by perturbation"
 
 
-def network_of(model: Any, *, head: str = "auto") -> tuple[nn.Module, Head, tuple[str, ...]]:
+def network_of(
+    model: Any, *, head: str = "auto", held: Sequence[Any] = (...,)
+) -> tuple[nn.Module, Head, tuple[str, ...]]:
     """The network of a Keras model, from `b c h w` to scores.
 
     Args:
         model: with one picture as its input, channels last; one of the user's own class has to be built.
         head: what its scores mean; a softmax or sigmoid at the end is left away, unless a head of probabilities says
             that the model's own scores are wanted.
+        held: its inputs in order, as `held_in_order` gives them.
 
     Returns:
         the network, its head (`auto` where the model does not tell), and what is to be told about it.
@@ -41,13 +46,74 @@ def network_of(model: Any, *, head: str = "auto") -> tuple[nn.Module, Head, tupl
         graph = Graph(model)
     except UnknownGraphError as error:
         raise ModelError(f"the Keras model {name!r} cannot be taken apart: {error}; {_WAY_OUT}") from error
-    if len(graph.inputs) != 1:
-        raise ModelError(f"the Keras model {name!r} has {len(graph.inputs)} inputs, not one picture: {_WAY_OUT}")
-    check_equal(graph.eval(), model, name)
+    if len(graph.inputs) != len(held):
+        raise ModelError(_several(name, input_names(model)))
+    check_equal(graph.eval(), model, name, held)
     if "probab" in head:
         return graph, "auto", ()
     found = _without_last(graph, one=graph.shapes[-1][-1] == 1)
     return graph, found, () if found == "auto" else (LOGITS,)
+
+
+def held_in_order(model: Any, held: Held) -> tuple[Any, ...]:
+    """The inputs of a model in order, `...` where the picture goes; pictures among them as `b c h w`.
+
+    Args:
+        model: of Keras.
+        held: by the names of its inputs or by place, as Keras takes them (channels last), without the picture.
+
+    Raises:
+        ModelError: other inputs than the model has, or not all but one.
+    """
+    names = input_names(model)
+    if isinstance(held, Mapping):
+        if wrong := [str(one) for one in held if one not in names]:
+            raise ModelError(unknown("input of the Keras model", wrong[0], names))
+        places = [held.get(name, ...) for name in names]
+    else:
+        places = list(held) if any(one is ... for one in held) else [..., *held]
+    if len(places) != len(names) or sum(one is ... for one in places) != 1:
+        raise ModelError(_several(getattr(model, "name", type(model).__name__), names))
+    return tuple(one if one is ... else _channels_first(one) for one in places)
+
+
+def input_names(model: Any) -> list[str]:
+    """How a model calls its inputs, in order: as it is called with them, else by their layers."""
+    functional: Any = model if hasattr(model, "_nodes_by_depth") else getattr(model, "_functional", None)
+    if not hasattr(functional, "_inputs"):
+        return ["input"]  # of the user's own class, which takes one
+    struct = getattr(functional, "_inputs_struct", None)
+    keys = {id(tensor): str(key) for key, tensor in struct.items()} if isinstance(struct, dict) else {}
+    return [keys.get(id(one), str(one.name)) for one in functional._inputs]
+
+
+def output_place(model: Any, output: str | int | None) -> str | int | None:
+    """The place of an output that is called by its name."""
+    names = list(getattr(model, "output_names", None) or ())
+    return names.index(output) if output in names and len(names) > 1 else output
+
+
+def _several(name: str, names: Sequence[str]) -> str:
+    """What to say of inputs that are not one picture."""
+    return (
+        f"the Keras model {name!r} has {len(names)} inputs ({', '.join(names)}), of which one is explained: give the "
+        "others as tensors of one row, sightline.wrap(model, held={NAME: tensor})"
+    )
+
+
+def _channels_first(value: Any) -> torch.Tensor:
+    tensor = torch.as_tensor(value).detach()
+    return tensor.permute(0, 3, 1, 2) if tensor.ndim == 4 else tensor
+
+
+def _as_keras_takes(model: Any, given: Sequence[torch.Tensor]) -> Any:
+    """The inputs as the model itself is called: one, a list, or a dictionary; channels last."""
+    turned = [one.permute(0, 2, 3, 1) if one.ndim == 4 else one for one in given]
+    struct = getattr(model, "_inputs_struct", None)
+    if isinstance(struct, dict):
+        places = {id(tensor): place for place, tensor in enumerate(model._inputs)}
+        return {key: turned[places[id(tensor)]] for key, tensor in struct.items()}
+    return turned[0] if len(turned) == 1 else turned
 
 
 def check_backend() -> None:
@@ -65,22 +131,24 @@ def check_backend() -> None:
         )
 
 
-def check_equal(graph: Graph, model: Any, name: str) -> None:
-    """Refuse modules that do not give the model's own scores on random pictures.
+def check_equal(graph: Graph, model: Any, name: str, held: Sequence[Any]) -> None:
+    """Refuse modules that do not give the model's own scores on random pictures, beside what is held.
 
     Raises:
         ModelError: they differ by more than 1e-4 of the largest score, or the model fails.
     """
-    sides = [side or _SIDE for side in graph.shapes[0][1:]]
+    shape = graph.shapes[list(held).index(...)]
+    sides = [side or _SIDE for side in shape[1:]]
     if len(sides) != 3 or sides[2] > 4:
-        raise ModelError(f"the Keras model {name!r} takes {graph.shapes[0]}, not pictures b h w c: {_WAY_OUT}")
+        raise ModelError(f"the Keras model {name!r} takes {shape}, not pictures b h w c: {_WAY_OUT}")
     generator = torch.Generator().manual_seed(0)
     pixels = torch.rand(_PICTURES, sides[2], sides[0], sides[1], generator=generator)
     where = next((tensor.device for tensor in graph.parameters()), pixels.device)
     with torch.inference_mode(False), torch.no_grad():
         for scale in (1.0, 255.0):  # a network of bytes gives next to nothing for numbers below 1
-            given = (pixels * scale).to(where)
-            own, ours = model(given.permute(0, 2, 3, 1), training=False), graph(given)
+            shown = (pixels * scale).to(where)
+            given = [shown if one is ... else one.to(where).expand(_PICTURES, *one.shape[1:]) for one in held]
+            own, ours = model(_as_keras_takes(model, given), training=False), graph(*given)
             for one, other in zip(_all(own), _all(ours), strict=True):
                 apart = float((one.float() - other.float()).abs().max() / one.float().abs().max().clamp_min(1e-6))
                 if not apart <= TOLERANCE:

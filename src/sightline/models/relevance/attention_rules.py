@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import torch
@@ -22,7 +23,7 @@ from torch.nn import functional
 
 from sightline.errors import NotSupportedError
 from sightline.models.attention import attend
-from sightline.models.relevance.affine import Affine, Kind, stable, wide
+from sightline.models.relevance.affine import STABILISER, Affine, Kind, stable, wide
 from sightline.models.relevance.calls import Call, Handler, handed_on, is_part
 from sightline.models.relevance.composites import Composite
 from sightline.models.relevance.layer_rules import Gamma, LayerRule
@@ -33,28 +34,55 @@ from sightline.types import Doc
 Through: TypeAlias = Literal["softmax", "values"]
 
 
-def _product_of_matrices(call: Call) -> torch.Tensor | None:
+def product_of_matrices(call: Call, epsilon: float = STABILISER) -> torch.Tensor | None:
+    """A product of two parts, and of a part with a constant that is more than a layer's weights."""
     one, other = call.argument(0, "input"), call.argument(1, "other", call.kwargs.get("mat2"))
     if call.name == "rmatmul":
         one, other = other, one
+    if _is_layer(one, other):
+        return OPERATIONS["matmul"](replace(call, name="matmul", args=(one, other), kwargs={}))
+    return _in_proportion(torch.matmul, one, other, epsilon)
+
+
+def product_by_letters(call: Call, epsilon: float = STABILISER) -> torch.Tensor | None:
+    """The same, written as `einsum`."""
+    equation, *factors = call.args
+    if len(factors) != 2 or call.kwargs:
+        return None
+    one, other = factors
+    return (
+        OPERATIONS["einsum"](call)
+        if _is_layer(one, other)
+        else _in_proportion(partial(torch.einsum, equation), one, other, epsilon)
+    )
+
+
+def _is_layer(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether one of two factors holds a layer's weights."""
+    return not (is_part(one) and is_part(other)) and min(one.ndim, other.ndim) < 3
+
+
+def _in_proportion(
+    product: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    one: torch.Tensor,
+    other: torch.Tensor,
+    epsilon: float,
+) -> torch.Tensor:
     parts = [part for part in (one, other) if is_part(part)]
-    if len(parts) < 2 and min(one.ndim, other.ndim) < 3:
-        return OPERATIONS["matmul"](replace(call, name="matmul", args=(one, other), kwargs={}))  # a layer's weights
 
     def local(*_parts: torch.Tensor) -> tuple[torch.Tensor, Back]:
         a, b = one.detach(), other.detach()
-        answer = a @ b
-        divisor, check = len(parts) * stable(wide(answer)), _unchanged(a, b)
+        answer = product(a, b)
+        divisor, check = len(parts) * stable(wide(answer), epsilon), _unchanged(a, b)
 
         def back(relevance: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
             check()
-            share = wide(relevance) / divisor
-            found = (share @ wide(b).transpose(-2, -1), wide(a).transpose(-2, -1) @ share)
-            return tuple(
-                (wide(own) * came.sum_to_size(own.shape)).to(relevance.dtype)
-                for own, came, part in zip((a, b), found, (one, other), strict=True)
-                if is_part(part)
-            )
+            with torch.enable_grad():
+                leaves = [wide(own).detach().requires_grad_(is_part(part)) for own, part in ((a, one), (b, other))]
+                again = product(*leaves)
+            asked = [leaf for leaf in leaves if leaf.requires_grad]
+            found = torch.autograd.grad(again, asked, wide(relevance) / divisor)
+            return tuple((leaf.detach() * came).to(relevance.dtype) for leaf, came in zip(asked, found, strict=True))
 
         return answer, back
 
@@ -196,8 +224,10 @@ class AttnLrpRules(Composite):
     through: Annotated[Through, Doc("whether relevance passes an attention's softmax, or its values alone")] = "softmax"
 
     name: ClassVar[str] = "attn-lrp"
+    exact: ClassVar[bool] = True
     operations: ClassVar[Mapping[str, Handler]] = {
-        **dict.fromkeys(("matmul", "rmatmul", "mm", "bmm"), _product_of_matrices),
+        **dict.fromkeys(("matmul", "rmatmul", "mm", "bmm"), product_of_matrices),
+        "einsum": product_by_letters,
         **dict.fromkeys(("mul", "imul", "rmul", "multiply"), _product),
         **dict.fromkeys(("add", "iadd", "radd"), _sum),
         "softmax": _softmax,

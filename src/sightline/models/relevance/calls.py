@@ -13,7 +13,7 @@ from sightline.models.graph import name_of
 from sightline.models.relevance.affine import Affine
 from sightline.models.relevance.composites import Composite
 from sightline.models.relevance.layer_rules import Box
-from sightline.models.relevance.steps import propagated
+from sightline.models.relevance.steps import Merge, propagated
 
 PASSAGES = frozenset({
     "View", "Reshape", "ReshapeAlias", "UnsafeView", "Unsqueeze", "Squeeze", "Expand", "Transpose", "Permute", "Clone",
@@ -33,6 +33,7 @@ class Made:
         given: what it was given.
         first: whether no other linear layer stands before it.
         box: the lowest and highest value of what it was given, where they are known.
+        ahead: takes a normalisation that stands before the layer into it, if one does.
         versions: of what it was given and of its answer, then: whatever is written into either since is told by them.
     """
 
@@ -40,6 +41,7 @@ class Made:
     given: torch.Tensor
     first: bool
     box: Box
+    ahead: Merge | None
     versions: tuple[int, int]
 
     def untouched(self, answer: torch.Tensor) -> bool:
@@ -103,10 +105,12 @@ class HandedOn:
     Attributes:
         back: to the shape of what the step was given.
         again: the step itself, where it keeps the order of values, or turns it round: so it tells their ends, too.
+        rectifies: whether the step is a ReLU.
     """
 
     back: Callable[[torch.Tensor], torch.Tensor]
     again: Callable[[torch.Tensor], torch.Tensor] | None = None
+    rectifies: bool = False
 
     def __call__(self, relevance: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         return (self.back(relevance),)
@@ -118,6 +122,7 @@ def handed_on(
     back: Callable[[torch.Tensor], torch.Tensor] | None = None,
     *,
     monotone: bool = False,
+    rectifies: bool = False,
 ) -> torch.Tensor:
     """A step that hands relevance on as it is.
 
@@ -126,9 +131,10 @@ def handed_on(
         answer: what it makes of that.
         back: the way back; by default relevance is summed where what was given was repeated to fit.
         monotone: whether `answer` keeps the order of values or turns it round; it must not hold on to `given`.
+        rectifies: whether `answer` is a ReLU's.
     """
     shape = given.shape
-    way = HandedOn(back or (lambda relevance: relevance.sum_to_size(shape)), answer if monotone else None)
+    way = HandedOn(back or (lambda relevance: relevance.sum_to_size(shape)), answer if monotone else None, rectifies)
     return propagated(lambda own: (answer(own), way), given)
 
 

@@ -34,14 +34,20 @@ class Composite(Named):
     Attributes:
         operations: what is added to, or put in place of, what the engine knows of torch's functions (`operations.py`).
         written_out: functions of torch that are run step by step in place of themselves, by what runs the steps.
+        exact: whether it is run in float32 with `precision=fast`, too: its quotients lose their order in bfloat16.
     """
 
     bias: Annotated[
         Literal["absorbs", "ignored"], Doc("whether a bias takes its share of the relevance, or counts for nothing")
     ] = "absorbs"
+    normalisation: Annotated[
+        Literal["merged", "handed-on"],
+        Doc("a batch normalisation that no linear layer stands right before: part of the layers behind it, or as none"),
+    ] = "merged"
 
     operations: ClassVar[Mapping[str, Any]] = {}
     written_out: ClassVar[Mapping[Any, Any]] = {}
+    exact: ClassVar[bool] = False
 
     @abstractmethod
     def rule(self, kind: Kind, *, first: bool, last: bool) -> LayerRule:

@@ -9,7 +9,8 @@ import torch
 
 from sightline.models.graph import name_of
 from sightline.models.relevance.affine import Affine, Kind
-from sightline.models.relevance.calls import COPIES, SAME_ORDER, Call, Engine, Made, handed_on, is_part
+from sightline.models.relevance.ahead import normalised, taken_in
+from sightline.models.relevance.calls import COPIES, SAME_ORDER, Call, Engine, Made, is_part
 from sightline.models.relevance.layer_rules import Box
 from sightline.models.relevance.steps import LayerBack, behind, propagated
 
@@ -18,12 +19,14 @@ def layer_step(call: Call, layer: Affine, given: torch.Tensor) -> torch.Tensor:
     """A linear layer, which goes by its composite's rule."""
     first = next(behind(given), None) is None
     box = _box_of(call.engine, given) if first else None
+    ahead = taken_in(given) if call.engine.composite.normalisation == "merged" else None
 
     def local(own: torch.Tensor) -> tuple[torch.Tensor, LayerBack]:
-        return layer.run(own, layer.weight, layer.bias), LayerBack(layer, own, call.engine.composite, first, box)
+        back = LayerBack(layer, own, call.engine.composite, first, box, ahead)
+        return layer.run(own, layer.weight, layer.bias), back
 
     answer = propagated(local, given)
-    call.engine.made[answer] = Made(layer, given, first, box, (given._version, answer._version))
+    call.engine.made[answer] = Made(layer, given, first, box, ahead, (given._version, answer._version))
     return answer
 
 
@@ -82,6 +85,21 @@ def product_of_matrices(call: Call) -> torch.Tensor | None:
     return None
 
 
+def product_by_letters(call: Call) -> torch.Tensor | None:
+    """A product with a constant, written as `einsum`: a dense layer."""
+    equation, *factors = call.args
+    if len(factors) != 2 or call.kwargs or is_part(factors[0]) == is_part(factors[1]):
+        return None
+    first = is_part(factors[0])
+    given, weight = factors if first else factors[::-1]
+
+    def run(x: torch.Tensor, own: torch.Tensor, _bias: torch.Tensor | None) -> torch.Tensor:
+        answer: torch.Tensor = torch.einsum(equation, *((x, own) if first else (own, x)))
+        return answer
+
+    return layer_step(call, Affine("dense", run, weight, None, None), given)
+
+
 def sum_and_product_of_matrices(call: Call) -> torch.Tensor | None:
     """bias + given @ weight, as older networks write a dense layer."""
     bias, given, weight = call.argument(0, "input"), call.argument(1, "mat1"), call.argument(2, "mat2")
@@ -101,7 +119,7 @@ def sum_and_product_of_matrices(call: Call) -> torch.Tensor | None:
 
 
 def batch_norm(call: Call) -> torch.Tensor | None:
-    """Right behind a linear layer it becomes part of it: one layer from what that was given; elsewhere it hands on."""
+    """Right behind a linear layer it becomes part of it: one layer from what that was given; else of what follows."""
     given, mean, variance = (
         call.argument(place, name) for place, name in enumerate(("input", "running_mean", "running_var"))
     )
@@ -109,15 +127,18 @@ def batch_norm(call: Call) -> torch.Tensor | None:
     if not is_part(given) or training or mean is None or variance is None:
         return None
     weight, bias = call.argument(3, "weight"), call.argument(4, "bias")
+    with torch.no_grad():
+        scale = (variance + epsilon).rsqrt() if weight is None else weight * (variance + epsilon).rsqrt()
+        shift = -mean * scale if bias is None else bias - mean * scale
     made: Made | None = call.engine.made.get(given)
     # In other layouts than these the channels of the normalisation are not those of the layer before it.
     if made is None or not made.untouched(given) or (made.layer.kind == "dense" and given.ndim != 2):
-        return handed_on(given, call.on)
-    layer, axis = made.layer, made.layer.channels
-    if axis is None or layer.weight.shape[axis] != len(mean):
-        return handed_on(given, call.on)
-    with torch.no_grad():
-        scale = (variance + epsilon).rsqrt() if weight is None else weight * (variance + epsilon).rsqrt()
-        folded = layer.folded(scale, -mean * scale if bias is None else bias - mean * scale)
-    first, box, composite, before = made.first, made.box, call.engine.composite, given.detach()
-    return propagated(lambda own: (call.on(before), LayerBack(folded, own, composite, first, box)), made.given)
+        return normalised(given, call.rest(), shift)
+    if made.layer.channels is None or made.layer.weight.shape[made.layer.channels] != len(mean):
+        return normalised(given, call.rest(), shift)
+    folded, before, composite = made.layer.folded(scale, shift), given.detach(), call.engine.composite
+
+    def local(own: torch.Tensor) -> tuple[torch.Tensor, LayerBack]:
+        return call.on(before), LayerBack(folded, own, composite, made.first, made.box, made.ahead)
+
+    return propagated(local, made.given)

@@ -1,7 +1,8 @@
 """What each of torch's functions does with relevance: one table from a function's name to what takes its call over.
 
     linear layers                  by the rule of the composite (`layer_rules.py`)
-    batch normalisation            becomes part of the linear layer that it directly follows; elsewhere hands on
+    batch normalisation            becomes part of the linear layer that it directly follows; elsewhere of those that it
+                                   leads to (`ahead.py`), or hands on (`normalisation=handed-on`)
     sums, differences              each part in proportion to what it adds: R_a = a / (a + b) · R
     means, average pooling, and
     enlarging                      in proportion to what each input adds
@@ -22,12 +23,14 @@ from functools import partial
 
 import torch
 
-from sightline.models.relevance.affine import Affine, stable, wide
+from sightline.models.relevance.affine import stable, wide
+from sightline.models.relevance.ahead import Pooled, ahead_of
 from sightline.models.relevance.calls import Call, Handler, handed_on, is_part, origin
 from sightline.models.relevance.layer_calls import (
     batch_norm,
     convolution,
     dense,
+    product_by_letters,
     product_of_matrices,
     sum_and_product_of_matrices,
 )
@@ -39,11 +42,14 @@ _PROBE = (-1e4, -1.0, -1e-3, 0.0, 1e-3, 1.0, 1e4)
 
 def _activation(call: Call) -> torch.Tensor | None:
     given = call.argument(0, "input")
-    return handed_on(given, lambda own: call.on(own.clone())) if is_part(given) and _keeps_sign(call) else None
+    if not is_part(given):
+        return None
+    keeps_sign, rectifies = _tried(call)
+    return handed_on(given, lambda own: call.on(own.clone()), rectifies=rectifies) if keeps_sign else None
 
 
-def _keeps_sign(call: Call) -> bool:
-    """Whether an activation answers zero with zero, and everything with its own sign or zero, told by trying it."""
+def _tried(call: Call) -> tuple[bool, bool]:
+    """Whether an activation answers zero with zero, and everything with its own sign or zero; whether it is a ReLU."""
     given: torch.Tensor = call.argument(0, "input")
     probe = torch.tensor(_PROBE, dtype=given.dtype, device=given.device)
     try:
@@ -51,8 +57,11 @@ def _keeps_sign(call: Call) -> bool:
     except (RuntimeError, IndexError):
         # Parameters of a shape of their own: a slope for each channel.
         slopes = call.argument(1, "weight")
-        return call.name == "prelu" and not is_part(slopes) and bool((slopes >= 0).all())
-    return answer.shape == probe.shape and bool(((answer * probe >= 0) & ((probe != 0) | (answer == 0))).all())
+        return call.name == "prelu" and not is_part(slopes) and bool((slopes >= 0).all()), False
+    if answer.shape != probe.shape:
+        return False, False
+    keeps_sign = bool(((answer * probe >= 0) & ((probe != 0) | (answer == 0))).all())
+    return keeps_sign, torch.equal(answer, probe.clamp(min=0))
 
 
 def _sum(call: Call, *, sign: int = 1) -> torch.Tensor | None:
@@ -129,17 +138,9 @@ def _mean(call: Call) -> torch.Tensor | None:
         return None
 
     rest = call.rest()
-
-    def local(own: torch.Tensor) -> tuple[torch.Tensor, Back]:
-        kept = own.clone()  # the network may overwrite its own
-
-        def back(relevance: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-            layer = Affine("dense", lambda x, _weight, _bias: rest(x), kept.new_empty(0), None)
-            return (layer.shared(wide(relevance), [(wide(kept), layer.weight, None)]).to(relevance.dtype),)
-
-        return rest(own), back
-
-    return propagated(local, given)
+    ahead = ahead_of(given) if call.engine.composite.normalisation == "merged" else None
+    # A clone: the network may overwrite its own.
+    return propagated(lambda own: (rest(own), Pooled(own.clone(), rest, ahead)), given)
 
 
 ACTIVATIONS = (
@@ -153,6 +154,7 @@ OPERATIONS: Mapping[str, Handler] = {
     **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), partial(convolution, channels=1)),
     "linear": dense,
     **dict.fromkeys(("matmul", "rmatmul", "mm"), product_of_matrices),
+    "einsum": product_by_letters,
     "addmm": sum_and_product_of_matrices,
     "batch_norm": batch_norm,
     **dict.fromkeys(ACTIVATIONS, _activation),

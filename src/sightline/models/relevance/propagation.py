@@ -31,6 +31,9 @@ _AVERAGES = ("AvgPool", "AdaptiveAvgPool", "MkldnnAdaptiveAvgPool", "Upsample")
 _HANDS_ON = POOLS | {name for name in SUMS_AND_VIEWS - _SUMS if not name.startswith(_AVERAGES)} | {Propagated.__name__}
 """Operations that move values about, or choose among them; those that add them up need a rule."""
 
+_OF_TRANSFORMERS = {"attention", "layer-norm", "bmm", "mul", "softmax", "safe-softmax", "addmm", "add"}
+"""What attn-lrp has rules for, in words; the last two are of torch's own attention, which runs as one function."""
+
 
 class _Mode(TorchFunctionMode):
     """Takes over the calls that a network makes of torch."""
@@ -75,7 +78,8 @@ def propagating(composite: Composite, box: Box) -> Iterator[Callable[[torch.Tens
             words = ", ".join(f"{name} ({times}×)" for name, times in others.most_common(4))
             head = set(others) <= {"sigmoid", "softmax", "log-softmax"}
             way_out = "give the network without it" if head else "use integrated-gradients or a class activation map"
-            if {"attention", "layer-norm"} & set(others) and not composite.written_out:
+            theirs = {"attention", "layer-norm"} & set(others) and set(others) <= _OF_TRANSFORMERS
+            if theirs and not composite.written_out:
                 way_out = "use attn-lrp, whose rules are made for it"
             raise NotSupportedError(f"relevance propagation is not defined for {words}, as in {network!r}: {way_out}")
         for node in behind(scores):

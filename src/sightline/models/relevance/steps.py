@@ -18,6 +18,8 @@ Back: TypeAlias = "Callable[[torch.Tensor], tuple[torch.Tensor | None, ...]]"
 """From the relevance of what a step gave to that of each part that it was given."""
 Local: TypeAlias = "Callable[..., tuple[torch.Tensor, Back]]"
 """What a step makes of its parts, detached, and the way back."""
+Merge: TypeAlias = "Callable[[Affine, torch.Tensor, Box], tuple[Affine, torch.Tensor, Box]]"
+"""A layer, what it is given and the ends of that, with what stands before the layer in it (`ahead.py`)."""
 
 
 class Propagated(torch.autograd.Function):
@@ -55,6 +57,7 @@ class LayerBack:
         composite: which says the rule.
         first: whether no other linear layer stands before it.
         box: the lowest and highest value of each input, where they are known.
+        ahead: takes a normalisation that stands before the layer into it, if one does.
         last: whether no other linear layer stands behind it.
     """
 
@@ -63,6 +66,7 @@ class LayerBack:
     composite: Composite
     first: bool
     box: Box
+    ahead: Merge | None = None
     last: bool = False
     version: int = field(init=False)
 
@@ -75,12 +79,14 @@ class LayerBack:
                 f"what a {self.layer.kind} layer was given was overwritten later in the pass, so that its relevance "
                 "cannot be told: give the network with inplace=False"
             )
-        given = wide(self.given)
+        given, box = wide(self.given), self.box
         layer = self.layer.like(given)
+        if self.ahead is not None:
+            layer, given, box = self.ahead(layer, given, box)
         if self.composite.bias == "ignored":
             layer = layer.without_bias()
         rule = self.composite.rule(layer.kind, first=self.first, last=self.last)
-        return (rule.back(layer, given, relevance.to(given), self.box).to(self.given.dtype),)
+        return (rule.back(layer, given, relevance.to(given), box).to(self.given.dtype),)
 
 
 def first_layers(start: Any, before: Callable[[Any], Iterator[Any]]) -> Iterator[Any]:

@@ -71,6 +71,7 @@ def classifier_from(
     names = asked.labels if asked.labels is not None else labels
     own_preparation = asked.preparation is None
     return Classifier(
+        prepared_by_source=own_preparation and preparation is not None and assumed is None,
         function=network,
         name=asked.name,
         labels=tuple(str(name) for name in names) if names is not None else None,

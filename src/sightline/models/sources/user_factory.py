@@ -68,6 +68,7 @@ def _with_asked(made: Classifier, asked: Asked) -> Classifier:
         name=made.name if made.name not in ("network", type(made.function).__name__) else asked.name,
         labels=made.labels if asked.labels is None else tuple(str(name) for name in asked.labels),
         preparation=made.preparation if asked.preparation is None else as_preparation(asked.preparation),
+        prepared_by_source=made.prepared_by_source and asked.preparation is None,
         head=made.head if asked.head == "auto" else check_head(asked.head),
         weights_sha256=own_hash or weights_hash(asked, made.function),
     )

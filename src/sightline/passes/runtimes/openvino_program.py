@@ -11,13 +11,14 @@ import sys
 import warnings
 from functools import cache
 from importlib import metadata, util
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import nn
 
 from sightline.models.classifier import Classifier
 from sightline.models.files.openvino_core import core, loaded
+from sightline.models.taps import capture
 from sightline.types import Pixels, Scores
 
 __all__ = ["Numbers", "Program", "has_bfloat16", "installed", "loaded", "version"]
@@ -47,9 +48,18 @@ class Program:
     """A compiled network: `b c h w` float32 → `b k` float32, for any number of pictures of one size.
 
     The weights are its own copy: it neither sees a later change of the network nor keeps the network alive.
+
+    Args:
+        classifier: the network.
+        pixels: `b c h w`, of the size that it will be asked about.
+        numbers: what is computed in.
+        layer: the name of a module whose output, the first tensor of it, is wanted beside the scores.
+
+    Raises:
+        ValueError: the number of pictures is a constant in the network, or the module does not run exactly once.
     """
 
-    def __init__(self, classifier: Classifier, pixels: Pixels, numbers: Numbers) -> None:
+    def __init__(self, classifier: Classifier, pixels: Pixels, numbers: Numbers, layer: str | None = None) -> None:
         # Pinned threads would stay on the cores that torch's threads, which make the masks, want as well.
         settings = {
             "INFERENCE_PRECISION_HINT": numbers,
@@ -57,14 +67,23 @@ class Program:
             "NUM_STREAMS": 1,
             "ENABLE_CPU_PINNING": False,
         }
-        self._request = core().compile_model(_model(classifier, pixels), "CPU", settings).create_infer_request()
+        model = _model(_ScoresOnly(classifier) if layer is None else _ScoresAndLayer(classifier, layer), pixels)
+        self._request = core().compile_model(model, "CPU", settings).create_infer_request()
 
     def __call__(self, pixels: Pixels) -> Scores:
-        found = self._request.infer([pixels.detach().float().contiguous().numpy()], share_inputs=True)[0]
-        return torch.from_numpy(found)
+        return self._run(pixels)[0]
+
+    def with_layer(self, pixels: Pixels) -> tuple[Scores, torch.Tensor]:
+        """Scores, and what the layer gives, as its module does."""
+        scores, output = self._run(pixels)
+        return scores, output
+
+    def _run(self, pixels: Pixels) -> list[torch.Tensor]:
+        found = self._request.infer([pixels.detach().float().contiguous().numpy()], share_inputs=True)
+        return [torch.from_numpy(found[place]) for place in range(len(found))]
 
 
-def _model(classifier: Classifier, pixels: Pixels) -> Any:
+def _model(network: nn.Module, pixels: Pixels) -> Any:
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
@@ -72,15 +91,16 @@ def _model(classifier: Classifier, pixels: Pixels) -> Any:
     with torch.no_grad(), torch.autocast("cpu", enabled=False), warnings.catch_warnings():
         # It warns that tracing grows old, and of every shape that Python looked at: shapes are the same in all batches.
         warnings.simplefilter("ignore")
-        traced = torch.jit.trace(_ScoresOnly(classifier), (given,), check_trace=False, strict=False)
+        traced = torch.jit.trace(network, (given,), check_trace=False, strict=False)
         decoder = TorchScriptPythonDecoder(traced, example_input=(given,))
         reader = FrontEndManager().load_by_framework("pytorch")
         model = reader.convert(reader.load(decoder))
     model.reshape([-1, *pixels.shape[1:]])
-    scores = model.output(0).partial_shape
-    if scores.rank.is_static and scores.rank.get_length() > 0 and scores[0].is_static:
-        # Run with another number, such a program does not refuse: it reads beyond its memory.
-        raise ValueError("its forward takes the number of pictures for a constant, such as len(x) for x.shape[0]")
+    for output in model.outputs:
+        shape = output.partial_shape
+        if shape.rank.is_static and shape.rank.get_length() > 0 and shape[0].is_static:
+            # Run with another number, such a program does not refuse: it reads beyond its memory.
+            raise ValueError("its forward takes the number of pictures for a constant, such as len(x) for x.shape[0]")
     return model
 
 
@@ -95,3 +115,19 @@ class _ScoresOnly(nn.Module):
 
     def forward(self, pixels: Pixels) -> Scores:
         return self._raw_scores(pixels)
+
+
+class _ScoresAndLayer(_ScoresOnly):
+    """The network with its scores and what a layer gave on the way."""
+
+    def __init__(self, classifier: Classifier, layer: str) -> None:
+        super().__init__(classifier)
+        self._layer = layer
+
+    def forward(self, pixels: Pixels) -> tuple[Scores, torch.Tensor]:  # type: ignore[override]
+        with capture(cast(nn.Module, self.network), [self._layer]) as found:
+            scores = self._raw_scores(pixels)
+        calls = found[self._layer]
+        if len(calls) != 1:
+            raise ValueError(f"layer {self._layer!r} runs {len(calls)} times in one pass")
+        return scores, calls[0]

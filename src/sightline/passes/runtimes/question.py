@@ -2,7 +2,7 @@
 
 Where the passes of a question (4000 masked pictures) are worth a program, one is made; it is trusted after it gave
 torch's answers about the first pictures, and kept if it was faster. Later questions about the same
-network take the kept program, once its fingerprint and its answers on two pictures are found to be the network's still.
+network take the kept program, once the network's fingerprint and its answer to a small picture are found to be as then.
 
 What that means for numbers: a program sums in another order than torch, and scores differ by some 1e-6 of their spread
 in float32. Which of both ran depends on measured times, so that a map may differ by as much from one run to the next.
@@ -96,7 +96,7 @@ class Questions:
     def watched(self, plain: Plain, pixels: Pixels) -> Scores:
         """Torch's answers to what is no forward-only question, with a look at the clock."""
         torchs = timed(plain, pixels)
-        self._paces[pixels.shape[1:]] = min(torchs.pace, self._paces.get(pixels.shape[1:], math.inf))
+        self._paces[pixels.shape[1:]] = min(torchs.pace, self.pace(pixels))
         return torchs.scores
 
     def _large(self) -> bool:
@@ -104,10 +104,10 @@ class Questions:
 
     def _first(self, classifier: Classifier, pixels: Pixels, fast: bool, plain: Plain) -> Scores:
         """The first answers of a question; whether a program gives the others is decided by them."""
-        network, barred = classifier.network, _barred(classifier, pixels)
-        if network is None or barred is not None:
-            return self._refused(barred, plain(pixels))
-        kept = kept_for(network, pixels, "bf16" if fast else "f32")
+        network, reason = classifier.network, barred(classifier, pixels)
+        if network is None or reason is not None:
+            return self._refused(reason, plain(pixels))
+        kept = kept_for(network, pixels, Kept("bf16" if fast else "f32"))
         answers = kept.answers(network, pixels, plain)
         if answers is None and kept.refusal is None:
             answers = self._made(kept, classifier, pixels, plain)
@@ -121,7 +121,7 @@ class Questions:
         network, forced = classifier.network, self.runtime == "openvino"
         assert network is not None
         kept.eager += self._ahead
-        if not forced and not kept.pays(network, self._paces.get(pixels.shape[1:], math.inf)):
+        if not forced and not kept.pays(network, self.pace(pixels)):
             return None
         torchs = timed(plain, pixels[:_LOOKED_AT])
         self._paces[pixels.shape[1:]] = torchs.pace
@@ -130,7 +130,7 @@ class Questions:
 
     def _take(self, kept: Kept) -> None:
         self._program = kept.program
-        self._say(f"{openvino.version()}, {'bfloat16' if kept.numbers == 'bf16' else 'float32'}")
+        self.say(kept.words)
 
     def _counted(self, answers: Scores) -> Scores:
         self.by_program += len(answers)
@@ -140,15 +140,20 @@ class Questions:
         if reason is not None:
             if self.runtime == "openvino":
                 raise NotSupportedError(f"runtime='openvino' cannot be had: {reason}; use runtime='auto'")
-            self._say(f"torch ({reason})")
+            self.say(f"torch ({reason})")
         return answers
 
-    def _say(self, what: str) -> None:
+    def pace(self, pixels: Pixels) -> float:
+        """Torch's seconds a picture of this size, as far as is known: infinity before the first."""
+        return self._paces.get(pixels.shape[1:], math.inf)
+
+    def say(self, what: str) -> None:
+        """Note what answered."""
         if what not in self.ran:
             self.ran.append(what)
 
 
-def _barred(classifier: Classifier, pixels: Pixels) -> str | None:
+def barred(classifier: Classifier, pixels: Pixels) -> str | None:
     """Why there can be no program whatever it costs, as far as can be told without a pass; None where there can."""
     network = classifier.network
     if not openvino.installed():

@@ -23,6 +23,8 @@ from sightline.errors import UsageError
 from sightline.reports.names import shown
 from sightline.runs.truth.things import Thing, Truth, number_of
 
+_MOST_PIXELS = 1 << 28
+
 
 def read_coco(file: Path) -> Truth:
     """The objects of a JSON file in either form.
@@ -47,37 +49,65 @@ def read_coco(file: Path) -> Truth:
 
 
 def _standard(content: Mapping[str, Any], name: str) -> Truth:
-    try:
-        files = {image["id"]: str(image["file_name"]) for image in content["images"]}
-        categories = {one["id"]: str(one["name"]) for one in content.get("categories", ())}
-    except (KeyError, TypeError) as error:
-        raise UsageError(f"{name}: an image or a category lacks {error}") from error
+    files = _named(content["images"], "image", "file_name", name)
+    categories = _named(content.get("categories", []), "category", "name", name)
+    annotations = content["annotations"]
+    if not isinstance(annotations, list):
+        raise UsageError(f"{name}: its annotations are no list")
     things: dict[str, list[Thing]] = {}
-    crowds = 0
-    for number, one in enumerate(content["annotations"]):
+    crowds = empty = 0
+    for number, one in enumerate(annotations):
         where = f"{name}, annotation {number}"
-        if not isinstance(one, dict) or one.get("image_id") not in files:
+        if not isinstance(one, dict) or (picture := files.get(_id(one.get("image_id")))) is None:
             raise UsageError(f"{where}: its image_id is none of the images")
         if one.get("iscrowd"):
             crowds += 1
             continue
-        label = categories.get(one.get("category_id"))
-        things.setdefault(files[one["image_id"]], []).append(_thing(one, label, where))
-    notes = (f"{crowds} crowds (many objects in one outline) were left out",) if crowds else ()
-    return Truth(form=f"COCO objects of {name}", things=things, notes=notes)
+        category = _id(one.get("category_id"))
+        if categories and category is not None and category not in categories:
+            raise UsageError(f"{where}: its category_id is none of the categories")
+        if (thing := _thing(one, categories.get(category), where)) is None:
+            empty += 1
+        else:
+            things.setdefault(picture, []).append(thing)
+    if not things:
+        raise UsageError(f"{name} holds no object: images, and annotations with a bbox or a segmentation were expected")
+    notes = [f"crowds (many objects in one outline) that were left out: {crowds}"] if crowds else []
+    notes += [f"boxes without an inside (width or height 0) that were left out: {empty}"] if empty else []
+    return Truth(form=f"COCO objects of {name}", things=things, notes=tuple(notes))
 
 
-def _thing(one: Mapping[str, Any], label: str | None, where: str) -> Thing:
+def _named(given: Any, what: str, key: str, name: str) -> dict[object, str]:
+    """id → name, of images and of categories."""
+    found: dict[object, str] = {}
+    for number, one in enumerate(given if isinstance(given, list) else [None]):
+        if not isinstance(one, dict) or _id(one.get("id")) is None or not isinstance(one.get(key), str):
+            raise UsageError(f"{name}, {what} {number}: it has no id, or no {key}")
+        found[_id(one["id"])] = one[key]
+    return found
+
+
+def _id(given: Any) -> int | str | None:
+    """What a number or a name stands for; none for anything else."""
+    return given if isinstance(given, int | str) else None
+
+
+def _thing(one: Mapping[str, Any], label: str | None, where: str) -> Thing | None:
+    """One object; none for a box without an inside, of which COCO's own files hold a few."""
     segments = one.get("segmentation")
     if isinstance(segments, dict):
         return Thing(label=label, mask=run_lengths(segments, where))
     if segments:
+        if not isinstance(segments, list):
+            raise UsageError(f"{where}: a segmentation is a list of polygons, or runs with their size")
         return Thing(label=label, outlines=[_outline(flat, where) for flat in segments])
     box = one.get("bbox")
     if not isinstance(box, list) or len(box) != 4:
         raise UsageError(f"{where}: it has neither a segmentation nor a bbox of four numbers")
     x, y, w, h = (number_of(number, "bbox", where) for number in box)
-    return Thing(label=label, box=(x, y, x + w, y + h))
+    if w < 0 or h < 0:
+        raise UsageError(f"{where}: a bbox is x, y, width, height, and its size is {w:g} × {h:g}")
+    return Thing(label=label, box=(x, y, x + w, y + h)) if w and h else None
 
 
 def _outline(flat: Any, where: str) -> list[tuple[float, float]]:
@@ -96,8 +126,11 @@ def run_lengths(segment: Mapping[str, Any], where: str) -> NDArray[np.bool_]:
     size, counts = segment.get("size"), segment.get("counts")
     if not isinstance(size, list) or len(size) != 2 or not isinstance(counts, list | str):
         raise UsageError(f"{where}: a run-length mask has size [height, width] and counts")
-    runs = _unpacked(counts, where) if isinstance(counts, str) else [int(number) for number in counts]
-    height, width = (int(number) for number in size)
+    whole = [*size, *(counts if isinstance(counts, list) else [])]
+    if not all(isinstance(number, int) for number in whole) or not 0 < size[0] * size[1] <= _MOST_PIXELS:
+        raise UsageError(f"{where}: a run-length mask has whole numbers, and at most {_MOST_PIXELS:,} pixels")
+    runs = _unpacked(counts, where) if isinstance(counts, str) else counts
+    height, width = size
     if min(runs, default=0) < 0 or sum(runs) != height * width:
         raise UsageError(f"{where}: its runs hold {sum(runs)} pixels, and its size is {height} × {width}")
     values = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
@@ -121,6 +154,14 @@ def _unpacked(text: str, where: str) -> list[int]:
     return runs
 
 
+def _flat(polygon: Any, where: str) -> list[Any]:
+    """Corners `[[x, y], …]` as one row."""
+    pairs = isinstance(polygon, list) and all(isinstance(one, list) and len(one) == 2 for one in polygon)
+    if not pairs:
+        raise UsageError(f"{where}: a polygon is a list of corners [x, y]")
+    return [number for corner in polygon for number in corner]
+
+
 def _is_short(one: Any) -> bool:
     return isinstance(one, dict) and isinstance(one.get("objects"), list)
 
@@ -130,10 +171,11 @@ def _short(content: Mapping[str, Any], name: str) -> Truth:
     for picture, found in content.items():
         for number, one in enumerate(found["objects"]):
             where = f"{name}, {shown(picture)}, object {number}"
+            if not isinstance(one, dict) or not isinstance(one.get("name"), int | str | None):
+                raise UsageError(f"{where}: an object has a name, and a polygon or a box")
             label, box, polygon = one.get("name"), one.get("box"), one.get("polygon")
             if polygon is not None:
-                flat = [number for corner in polygon for number in corner]
-                thing = Thing(label=label, outlines=[_outline(flat, where)])
+                thing = Thing(label=label, outlines=[_outline(_flat(polygon, where), where)])
             elif isinstance(box, list) and len(box) == 4:
                 left, top, right, bottom = (number_of(number, "box", where) for number in box)
                 thing = Thing(label=label, box=(left, top, right, bottom))

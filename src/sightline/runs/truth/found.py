@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from sightline.errors import TargetError, UsageError, nearest
 from sightline.evaluation.masks import as_mask
+from sightline.images.load import upright_size
 from sightline.models.targets import Labels, class_index
 from sightline.reports.names import shown
 from sightline.runs.contest_book import Entry
@@ -24,8 +23,6 @@ DIFFICULT = 0.25
 """An object that covers this part of the picture or less is difficult to hit by chance."""
 _MASK_FOLDERS = ("masks", "mask", "SegmentationObject")
 _XML_FOLDERS = ("Annotations", "annotations")
-_TURNED = 5  # EXIF orientations from here on exchange width and height
-_ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,12 +71,31 @@ def entries_of(data: Path, truth: Truth, labels: Labels, target: str | None = No
         UsageError: no photograph of the truth is there, or an object lies outside of its picture.
     """
     files = _pictures(data if data.is_dir() else data.parent)
-    entries, difficult, missing, cut, unknown = list[Entry](), list[bool](), 0, 0, 0
-    for name, things in truth.things.items():
-        file = files.get(Path(name).name)
-        if file is None:
-            missing += 1
-            continue
+    there = [(files[Path(name).name], things) for name, things in truth.things.items() if Path(name).name in files]
+    if not there:
+        first = shown(next(iter(truth.things)))
+        close = nearest(Path(first).name, files, most=1)
+        hint = f"; did you mean {shown(close[0])}?" if close else ""
+        raise UsageError(f"none of the {len(truth.things)} pictures of the truth is in the folder, as {first}{hint}")
+    missing = len(truth.things) - len(there)
+    notes = [f"pictures of the truth that are not in the folder: {missing} of {len(truth.things)}"] if missing else []
+    return collected(there, labels, target, most, [*truth.notes, *notes])
+
+
+def collected(
+    there: Iterable[tuple[Path, Sequence[Thing]]],
+    labels: Labels,
+    target: str | None,
+    most: int | None,
+    notes: Sequence[str],
+) -> Set:
+    """Photographs with their objects as entries, one a class.
+
+    Raises:
+        UsageError: an object lies outside of its picture.
+    """
+    entries, difficult, cut, unknown = list[Entry](), list[bool](), 0, list[str]()
+    for file, things in there:
         for wanted, of_class in _by_class(things, labels, target).items():
             if most is not None and len(entries) == most:
                 break
@@ -87,18 +103,15 @@ def entries_of(data: Path, truth: Truth, labels: Labels, target: str | None = No
             entries.append(entry)
             difficult.append(small)
             cut += clipped
-            unknown += wanted == "top" and target is None and any(thing.label is not None for thing in of_class)
-    if not entries:
-        first = shown(next(iter(truth.things)))
-        close = nearest(Path(first).name, files, most=1)
-        hint = f"; did you mean {shown(close[0])}?" if close else ""
-        raise UsageError(f"none of the {len(truth.things)} pictures of the truth is in the folder, as {first}{hint}")
-    notes = [*truth.notes]
-    notes += [f"{missing} of {len(truth.things)} pictures of the truth are not in the folder"] if missing else []
-    notes += [f"{cut} boxes were cut at the edge of their picture"] if cut else []
+            names = [str(thing.label) for thing in of_class if thing.label is not None]
+            unknown += (
+                [f"{shown(names[0])!r} in {shown(file.name)}"] if names and (wanted, target) == ("top", None) else []
+            )
+    notes = [*notes]
+    notes += [f"pictures with a box that was cut at the edge: {cut}"] if cut else []
     notes += (
-        [f"in {unknown} pictures the truth names no class of this network: its top class was explained, and every "
-         "object of the picture counts as the truth"]
+        [f"pictures of which the truth names no class of this network: {len(unknown)}, such as {unknown[0]}; its top "
+         "class was explained, and every object of the picture counts as the truth"]
         if unknown else []
     )  # fmt: skip
     return Set(tuple(entries), tuple(difficult), tuple(notes))
@@ -195,46 +208,15 @@ def _index(label: Label, labels: Labels) -> int | None:
 
 def _entry(file: Path, wanted: Any, things: Sequence[Thing]) -> tuple[Entry, bool, bool]:
     """One photograph and class; whether its objects are small, and whether a box was cut."""
-    size = _size(file)
+    size = upright_size(file)
     if size is None:  # told when it is its turn; no mask is ever looked at
         return Entry(path=str(file), source=file, target=wanted, mask=False), False, False
     try:
         mask, cut = mask_of(things, size)
         where = as_mask(mask, size)
+        if where is not None and not where.any():
+            raise UsageError(f"its objects lie outside of the picture, which is {size[1]} wide and {size[0]} high")
     except UsageError as error:
         raise UsageError(f"{shown(file.name)}: {error}") from error
     small = where is not None and bool(where.mean() <= DIFFICULT)
     return Entry(path=str(file), source=file, target=wanted, mask=mask), small, cut
-
-
-def _size(file: Path) -> tuple[int, int] | None:
-    """(height, width) of the upright picture; none where it cannot be read."""
-    try:
-        with Image.open(file) as image:
-            width, height = image.size
-            turned = int(image.getexif().get(_ORIENTATION, 1)) >= _TURNED
-    except (OSError, ValueError, SyntaxError):  # whatever is wrong with it, `load` says so when it is its turn
-        return None
-    return (width, height) if turned else (height, width)
-
-
-def maps_of(folder: Path, entries: Iterable[Entry]) -> list[Any]:
-    """The maps of another tool: one .npy a photograph, under its name; None where there is none.
-
-    Raises:
-        UsageError: no map at all, or a file that is no array.
-    """
-    import numpy as np
-
-    found: list[Any] = []
-    for entry in entries:
-        file = folder / f"{Path(entry.path).stem}.npy"
-        try:
-            found.append(np.load(file, allow_pickle=False) if file.is_file() else None)
-        except (OSError, ValueError) as error:
-            raise UsageError(f"the map {shown(file.name)} is no array: {str(error).splitlines()[0]}") from error
-    if all(one is None for one in found):
-        raise UsageError(
-            f"{shown(str(folder))} holds no map of these pictures: expected one .npy under each picture's name"
-        )
-    return found

@@ -2,6 +2,8 @@
 
     file,label,x0,y0,x1,y1      or  file,class,x,y,w,h      (the label is optional; other columns are not looked at)
 
+with commas, semicolons or tabs between them.
+
 x0, y0 is the corner at the left and top, x1, y1 that at the right and bottom, excluded, in pixels of the picture.
 """
 
@@ -39,7 +41,9 @@ def read_table(file: Path) -> Truth:
     name = shown(file.name)
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines)
+            between = _between(lines.readline())
+            lines.seek(0)
+            reader = csv.DictReader(lines, delimiter=between)
             columns = _columns(reader.fieldnames or (), name)
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -55,6 +59,11 @@ def read_table(file: Path) -> Truth:
     if not things:
         raise UsageError(f"{name} holds no box: a heading and one line an object were expected")
     return Truth(form=f"boxes of {name}", things=things)
+
+
+def _between(heading: str) -> str:
+    """What stands between the columns: a comma, a semicolon (tables of some countries), a tab."""
+    return max(",;\t", key=heading.count)
 
 
 def _columns(heading: Sequence[str], name: str) -> dict[str, str]:

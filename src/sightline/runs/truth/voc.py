@@ -40,8 +40,10 @@ def read_voc(files: Sequence[Path]) -> Truth:
             label = (one.findtext("name") or "").strip() or None
             things.setdefault(picture, []).append(Thing(label=label, box=(x0 - 1, y0 - 1, x1, y1)))
     if not things:
-        raise UsageError(f"{len(files)} XML files hold no object: expected Pascal VOC's annotation, object, bndbox")
-    notes = (f"{left_out} objects marked difficult by VOC were left out",) if left_out else ()
+        raise UsageError(
+            f"no object is in the XML ({len(files)} read): expected Pascal VOC's annotation, object, bndbox"
+        )
+    notes = (f"objects marked difficult by VOC that were left out: {left_out}",) if left_out else ()
     return Truth(form=f"VOC boxes of {len(files)} XML files", things=things, notes=notes)
 
 
