@@ -505,6 +505,7 @@ def test_areas_are_a_list_of_any_length_in_text_and_back() -> None:
     for text in ("extremal-perturbation(areas=(0.05, 0.1, 0.2))", "extremal-perturbation(areas=(0.3))"):
         assert str(METHODS.make(text)) == text
     assert str(METHODS.make("extremal-perturbation(areas=(0.1))")) == "extremal-perturbation"
-    for wrong in ("(0.1, 2)", "(0.1, blur)", "0.1"):
+    assert str(METHODS.make("extremal-perturbation(areas=0.3)")) == "extremal-perturbation(areas=(0.3))"
+    for wrong in ("(0.1, 2)", "(0.1, blur)", "blur"):
         with pytest.raises(SpecError, match="areas"):
             METHODS.make(f"extremal-perturbation(areas={wrong})")

@@ -8,8 +8,10 @@ p are its probabilities, c the mean of max_k p_k on three clouds of coloured noi
 alike, and c₀ the least c of all ways: values that are a hundred times too large make any network sure, but of anything.
 Where another way has more
 evidence than the declared one, on the mean of n pictures by more than 0.75 / ∛n (0.25 at least) and by two standard
-errors, the declared one is probably wrong. It says so and changes nothing: pictures of nothing that the network knows
-tell nothing.
+errors, the declared one is probably wrong. So it is where the network, as declared, gives every class the same
+probability, whatever it is shown, and another way makes it tell pictures apart: that speaks for itself also where a
+network of no photographs (digits, say) is sure of noise. It says so and changes nothing: pictures of nothing that the
+network knows tell nothing.
 
 `sightline explain` asks the same where nobody but the user, or nobody at all, says how pictures are prepared, of the
 first four pictures; and other ways only where the network is so unsure that one of them could be better. It leaves
@@ -47,6 +49,7 @@ _CLASSES = 10
 _CLOUDS = 3
 _USUAL = 0.05
 _SIDES = (96, 96)  # of noise that is resized
+_BLIND, _TELLS = 0.99, 0.25  # in parts of what the classes can tell, the logarithm of their number
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Convention:
         on_noise: the mean probability of the first class where noise is shown.
         evidence: one number a picture, from 0 to 1.
         classes: how many scores there are.
+        told: what the answer tells of which picture it was, in nats (their mutual information).
     """
 
     name: str
@@ -70,6 +74,17 @@ class Convention:
     on_noise: float
     evidence: tuple[float, ...]
     classes: int
+    told: float
+
+    @property
+    def blind(self) -> bool:
+        """Whether all classes are as likely as one another, whatever is shown."""
+        return self.entropy > _BLIND * math.log(self.classes)
+
+    @property
+    def tells(self) -> bool:
+        """Whether pictures are told apart; of one or two nobody could say."""
+        return len(self.evidence) >= _FEW and self.told > _TELLS * math.log(self.classes)
 
     @property
     def mean(self) -> float:
@@ -178,7 +193,7 @@ def _judged(found: list[Convention]) -> PreparationCheck:
     least = min(one.on_noise for one in found)
     found = [replace(one, evidence=tuple(sure * (1 - one.on_noise + least) for sure in one.evidence)) for one in found]
     own, others = found[0], sorted(found[1:], key=lambda one: -one.mean)
-    better = [one for one in others if _better(one, own)]
+    better = [one for one in others if _better(one, own) or (own.blind and one.tells)]
     # Among those, the one of which the network is surest: that it is a little sure of noise, too, is in order. Of two
     # that are about alike the most usual one is named.
     return PreparationCheck(own, tuple(others), max(better, key=_sureness, default=None))
@@ -201,7 +216,9 @@ def _asked(classifier: Classifier, name: str, way: Preparation, shown: list[Pict
     noise = [load(one) for one in _clouds(_SIDES if way.resize else shown[0].size)]
     on_noise = float(torch.cat([_probabilities(classifier, way, one).amax(1) for one in noise]).mean())
     sure = tuple(float(one) for one in first)
-    return Convention(name, way, float(first.mean()), float(entropy.mean()), on_noise, sure, p.shape[1])
+    on_the_whole = p.mean(0)
+    told = float(-(on_the_whole * on_the_whole.clamp_min(1e-12).log()).sum() - entropy.mean())
+    return Convention(name, way, float(first.mean()), float(entropy.mean()), on_noise, sure, p.shape[1], told)
 
 
 def _probabilities(classifier: Classifier, way: Preparation, picture: Picture) -> torch.Tensor:
