@@ -8,6 +8,7 @@ from scipy.stats import spearmanr
 from torch import nn
 from torch.nn import functional
 
+from sightline.attribution.table import METHODS
 from sightline.models.targets import Target
 from sightline.passes import rounded
 from sightline.passes.passes import Passes
@@ -112,3 +113,11 @@ def test_machines_without_bfloat16_round_nothing(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(rounded, "_native", lambda _device: False)
     network = deep()
     assert torch.allclose(gradients(network, "fast"), gradients(network, "float32"), rtol=1e-3, atol=1e-8)
+
+
+def test_a_way_that_hangs_on_every_digit_stays_in_float32() -> None:
+    network, method = deep(), METHODS.make("guided-ig(steps=4)")
+    fast = Passes(network, precision="fast")
+    found = method(fast, PIXELS[:1], 1).values
+    assert torch.allclose(found, method(Passes(network), PIXELS[:1], 1).values, rtol=1e-3, atol=1e-9)
+    assert fast.count.backward == 4

@@ -7,7 +7,7 @@ that all methods on the same pixels share.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -153,6 +153,13 @@ class Passes(LayerSession, RelevanceSession, AttentionSession):
         maps = FeatureMaps(module_of(self.network), layer, response)
         with self.beside(replace(self.classifier, function=maps, labels=None, head="softmax")) as other:
             yield other
+
+    @contextmanager
+    def in_float32(self) -> Iterator[Passes]:
+        """These passes; with `precision=fast` others in float32: for ways that part from one another at the first
+        rounding."""
+        with nullcontext(self) if self.precision == "float32" else self.beside(self.classifier, "float32") as exact:
+            yield exact
 
     @contextmanager
     def beside(self, classifier: Classifier, precision: Precision | None = None) -> Iterator[Passes]:

@@ -65,8 +65,9 @@ def explain(  # noqa: PLR0913 (all but the first three are keywords, as on the c
         device: where to run; by default where the model is.
         memory: bytes for activations at a time.
         progress: called with (passes done, passes expected); False cancels.
-        runtime: what answers questions without gradients: `auto`, a compiled program where that is faster and gives
-            the network's scores (extra `fast`); `eager`, torch alone; `openvino`, a program at whatever cost.
+        runtime: what answers questions without gradients, and runs class activation maps up to their layer: `auto`, a
+            compiled program where that is faster and gives the network's scores (extra `fast`); `eager`, torch alone;
+            `openvino`, a program at whatever cost.
 
     Returns:
         One `Attribution` for one picture, one target and one method, else a list: picture by picture, within a picture

@@ -80,14 +80,16 @@ class GuidedIG(Method):
         start = self.baseline.make(given, passes.classifier.values)
         lengths = (given - start).abs().double().flatten(1)
         gone = torch.zeros(given.shape, dtype=torch.float64, device=given.device)
-        for step in range(1, self.steps + 1):
-            seen: list[Stretch] = []
-            here = (start + gone * (given - start)).to(given)
-            passes.along(given, Path(here, torch.zeros(1)), target, seen.append)
-            rows = zip(gone.flatten(1), lengths, seen[0].gradients[0].abs().flatten(1), strict=True)
-            after = torch.stack([moved(self, *row, step / self.steps) for row in rows]).view_as(gone)
-            yield seen[0], ((after - gone) * (given - start)).float()
-            gone = after
+        # Which values go next hangs on the order of all gradients: rounded ones soon lead along another way.
+        with passes.in_float32() as exact:
+            for step in range(1, self.steps + 1):
+                seen: list[Stretch] = []
+                here = (start + gone * (given - start)).to(given)
+                exact.along(given, Path(here, torch.zeros(1)), target, seen.append)
+                rows = zip(gone.flatten(1), lengths, seen[0].gradients[0].abs().flatten(1), strict=True)
+                after = torch.stack([moved(self, *row, step / self.steps) for row in rows]).view_as(gone)
+                yield seen[0], ((after - gone) * (given - start)).float()
+                gone = after
 
 
 def moved(of: GuidedIG, gone: torch.Tensor, length: torch.Tensor, gradient: torch.Tensor, even: float) -> torch.Tensor:
