@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import sightline
 from sightline.errors import ModelError
 from sightline.images.prepare import Preparation
 from sightline.models.classifier import Classifier
-from sightline.models.preparation_check import check_preparation, glance
+from sightline.models.preparation_check import Convention, _better, check_preparation, glance
 from sightline.models.preparation_ways import conventions
 from sightline.testing.state import State
 
@@ -176,3 +177,25 @@ def test_real_networks(data_dir: Path) -> None:
     found = check_preparation(wrong, photographs)
     assert found.suspect is not None
     assert found.suspect.name in ("values from −1 to 1", "ImageNet's mean and deviation", "values from 0 to 1")
+
+
+def test_a_network_that_is_sure_of_noise_is_found_out_on_one_picture() -> None:
+    """Bytes where values near 1 were meant make any network sure of anything: one picture says enough."""
+
+    def way(on_noise: float, evidence: float, classes: int = 1000) -> Convention:
+        return Convention("a way", Preparation(), 0.9, 0.1, on_noise, (evidence,), classes, 0.0)
+
+    assert _better(way(0.2, 0.7), way(0.8, 0.3))
+    assert not _better(way(0.2, 0.7), way(0.6, 0.3))  # not so sure of noise: more pictures are needed
+    assert not _better(way(0.5, 0.7), way(0.8, 0.3))  # nor does the other way put it in order
+    assert not _better(way(0.2, 0.7, 10), way(0.8, 0.3, 10))  # of ten digits noise may well be one
+
+
+def test_a_network_that_is_blind_as_declared_is_found_out() -> None:
+    chance = Convention("declared", Preparation(), 0.1, math.log(10), 0.1, (0.1,) * 4, 10, 0.0)
+    telling = replace(chance, name="another", entropy=1.0, on_noise=0.9, told=1.2)
+    dull = replace(telling, told=0.1)
+    assert chance.blind
+    assert telling.tells
+    assert not dull.tells  # sure, and always of the same class
+    assert not replace(telling, evidence=(0.1, 0.1)).tells  # of two pictures nobody could say

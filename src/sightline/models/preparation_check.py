@@ -6,12 +6,12 @@ A network that is given pictures as it was trained is sure of them, and unsure o
 
 p are its probabilities, c the mean of max_k p_k on three clouds of coloured noise (1/f, as in photographs) prepared
 alike, and c₀ the least c of all ways: values that are a hundred times too large make any network sure, but of anything.
-Where another way has more
-evidence than the declared one, on the mean of n pictures by more than 0.75 / ∛n (0.25 at least) and by two standard
-errors, the declared one is probably wrong. So it is where the network, as declared, gives every class the same
-probability, whatever it is shown, and another way makes it tell pictures apart: that speaks for itself also where a
-network of no photographs (digits, say) is sure of noise. It says so and changes nothing: pictures of nothing that the
-network knows tell nothing.
+Where another way has more evidence than the declared one, on the mean of n pictures by more than 0.75 / ∛n (0.25 at
+least) and by two standard errors, the declared one is probably wrong; a gain of 0.25 is enough where a network of a
+hundred classes or more is sure of noise (c of 0.7 and more) and the other way makes it unsure (0.35 and less). So it
+is where the network, as declared, gives every class the same probability, whatever it is shown, and another way makes
+it tell pictures apart: that speaks for itself also where a network of no photographs (digits, say) is sure of noise.
+It says so and changes nothing: pictures of nothing that the network knows tell nothing.
 
 `sightline explain` asks the same where nobody but the user, or nobody at all, says how pictures are prepared, of the
 first four pictures; and other ways only where the network is so unsure that one of them could be better. It leaves
@@ -49,6 +49,7 @@ _CLASSES = 10
 _CLOUDS = 3
 _USUAL = 0.05
 _SIDES = (96, 96)  # of noise that is resized
+_MANY, _SURE, _UNSURE = 100, 0.7, 0.35  # classes, and how sure of noise a network is that is beside itself, or in order
 _BLIND, _TELLS = 0.99, 0.25  # in parts of what the classes can tell, the logarithm of their number
 
 
@@ -253,6 +254,8 @@ def _clouds(size: tuple[int, int]) -> list[Image.Image]:
 def _better(best: Convention, own: Convention) -> bool:
     """Whether another way is better on the mean, and that not by chance."""
     gains = np.array(best.evidence) - np.array(own.evidence)
-    if gains.mean() <= margin(len(gains)):
+    # A network of many classes that is sure of noise needs no more pictures to be found out.
+    beside_itself = own.classes >= _MANY and own.on_noise >= _SURE and best.on_noise <= _UNSURE
+    if gains.mean() <= (MARGIN if beside_itself else margin(len(gains))):
         return False
     return len(gains) < _FEW or bool(gains.mean() > 2 * gains.std(ddof=1) / np.sqrt(len(gains)))

@@ -44,6 +44,16 @@ class SwitchedOff(Versions):
         return versions
 
 
+class Unchanged(Versions):
+    """The activations as they are."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def make(self, activations: torch.Tensor, rows: slice) -> torch.Tensor:
+        return activations[None]
+
+
 @dataclass(frozen=True, kw_only=True)
 class AblationCam(Weighting):
     """Activations weighted by the fall of the score without them."""
@@ -63,8 +73,14 @@ class AblationCam(Weighting):
         return Foreseen(forward=channels + passes.trial(pixels, view, channels), short=1, clean=2)
 
     def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
-        clean = target.score(passes.scores(pixels))
+        clean = self._clean(view, passes, pixels, target)
         without = passes.after(pixels, view, SwitchedOff(view.activations.shape[1]))
         fall = clean - torch.stack([target.score(scores) for scores in without])
         weights = fall / torch.where(clean == 0, 1.0, clean.abs())
         return torch.einsum("kb,bkhw->bhw", weights, view.activations).relu()
+
+    def _clean(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
+        """The score with all channels; in the numbers of the scores without one, whose differences are small."""
+        if passes.precision == "float32":
+            return target.score(passes.scores(pixels))
+        return target.score(passes.after(pixels, view, Unchanged())[0])
