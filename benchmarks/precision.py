@@ -30,7 +30,8 @@ HEAD = f"""# What `precision=fast` costs
 <!-- Made by `make precision` from benchmarks/results/precision.json: change benchmarks/precision.py, not this page. -->
 
 `precision=fast` runs forward passes in bfloat16. Where gradients reach the pixels, the forward pass stays in float32
-and the backward pass alone is in bfloat16 ([why](decisions/0014-gradients-as-given.md)). Each cell is Spearman's
+and the backward pass alone is in bfloat16 ([why](decisions/0014-gradients-as-given.md)); what is asked of the rest of
+a network behind a layer, AttnLRP and Guided IG stay in float32 altogether. Each cell is Spearman's
 correlation of a map with the same map made in float32, the worst of so many photographs; {ASKED} is what is asked
 for, and what lies below it is **set apart**. Where nothing stands the method does not suit the network.
 

@@ -6,7 +6,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -59,6 +59,7 @@ MAPS = arrays(np.float32, array_shapes(min_dims=2, max_dims=2, min_side=2, max_s
 
 
 @given(MAPS, st.sampled_from([0.5, 4]))
+@example(np.array([[1, -1], [-1, -1]], np.float32), 0.5)  # one strength, two signs
 @settings(max_examples=40, deadline=None)
 def test_laws(map: np.ndarray, factor: float) -> None:
     other = map[::-1, ::-1]

@@ -58,7 +58,7 @@ def _spearman(one: Floats, other: Floats) -> float:
 
 
 def _absolute_spearman(one: Floats, other: Floats) -> float:
-    return _spearman(np.abs(one), np.abs(other))
+    return similarity(np.abs(one), np.abs(other), "spearman")  # strengths may be flat where signs are not
 
 
 def _cosine(one: Floats, other: Floats) -> float:

@@ -15,7 +15,7 @@ alone; and once as many pictures came as pay for the program, by the rule of `ru
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from dataclasses import replace as replaced
@@ -28,12 +28,13 @@ from sightline.models.taps import replace
 from sightline.passes.clean import Clean
 from sightline.passes.memory import MEMORY
 from sightline.passes.runner import Runner
-from sightline.passes.runtimes.kept import Kept, agree, kept_for, noises, timed
+from sightline.passes.runtimes.kept import Kept, agree, kept_for, timed
 from sightline.passes.runtimes.openvino_program import Numbers, Program
 from sightline.passes.runtimes.question import barred
 from sightline.types import Pixels, Scores
 
 _FEWEST = 4  # pictures at once below which the small pass costs what the program gains
+_SIDES = (32, 64, 96)  # of a picture of noise, the smallest that a network can take
 _TOLERANCE: dict[Numbers, float] = {"f32": 3e-5, "bf16": 6e-2}  # of activations, in parts of the largest
 
 
@@ -54,10 +55,14 @@ class ToLayer(Kept):
     """What is known of one network and layer, for one size of picture.
 
     Attributes:
-        layer: the name of the module; what is noted of the noise is what it gives there.
+        layer: the name of the module.
+        noise: a picture, `1 c h w`, as small as the network takes it.
+        noted: what the layer gave for it when the program was made.
     """
 
     layer: str = ""
+    noise: Pixels | None = None
+    noted: torch.Tensor | None = None
 
     def look(self, runner: Runner, pixels: Pixels, given: Pixels) -> Clean | None:
         """A clean pass over pictures, `b c h w`; None where there is no program, or it stands for the network no more.
@@ -149,10 +154,18 @@ class ToLayer(Kept):
     def _begun(self, runner: Runner, given: Pixels, clean: Clean) -> bool:
         """Whether some picture of noise serves: the smallest one behind which the network gives its own scores."""
         own = clean.captured[self.layer].detach().float().clone()
-        for noise in noises(given):
+        for noise in _noises(given):
             with suppress(SightlineError):  # too small for this network
                 self.noise, (self.noted, scores) = noise, self._behind(runner, noise, own)
                 sound = self.noted is not None and bool(torch.isfinite(self.noted).all())
                 if sound and agree(scores.detach(), clean.scores, self.numbers):
                     return True
         return False
+
+
+def _noises(pixels: Pixels) -> Iterator[Pixels]:
+    """Pictures of noise, `1 c h w`, from small ones to the size of the pictures, `b c h w`."""
+    draw = torch.Generator().manual_seed(0)
+    sizes = [(side, side) for side in _SIDES if 2 * side * side < pixels[0, 0].numel()]
+    for size in (*sizes, pixels.shape[2:]):
+        yield torch.randn(1, pixels.shape[1], *size, generator=draw)

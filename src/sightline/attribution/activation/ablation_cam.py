@@ -69,8 +69,8 @@ class AblationCam(Weighting):
 
     def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
         view = self.look(passes, pixels, target)
-        channels = view.activations.shape[1]
-        return Foreseen(forward=channels + passes.trial(pixels, view, channels), short=1, clean=2)
+        channels, again = view.activations.shape[1], int(passes.precision != "float32")
+        return Foreseen(forward=channels + again + passes.trial(pixels, view, channels), short=1, clean=2)
 
     def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
         clean = self._clean(view, passes, pixels, target)

@@ -6,7 +6,8 @@
 Kapishnikov et al., "Guided Integrated Gradients: an Adaptive Path Method for Removing Noise", CVPR 2021. Each pixel
 stays within `max_distance` of the straight way (as a part of it): 0 is integrated gradients with left ends, 1 leaves
 the way free. Guarantees completeness with enough steps: `completeness_error` is what is missing; a linear network gets
-w ⊙ (x − x′). Costs n + 1 forward and n backward passes.
+w ⊙ (x − x′). Costs n + 1 forward and n backward passes, in float32 also with `precision=fast`: rounded gradients soon
+lead along another way.
 
     sightline.explain(model, "dog.jpg", "guided-ig(steps=200, baseline=black)")
 """
@@ -80,7 +81,7 @@ class GuidedIG(Method):
         start = self.baseline.make(given, passes.classifier.values)
         lengths = (given - start).abs().double().flatten(1)
         gone = torch.zeros(given.shape, dtype=torch.float64, device=given.device)
-        # Which values go next hangs on the order of all gradients: rounded ones soon lead along another way.
+        # Which values go next hangs on the order of all gradients.
         with passes.in_float32() as exact:
             for step in range(1, self.steps + 1):
                 seen: list[Stretch] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar, cast
@@ -12,7 +12,6 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
-from sightline.errors import SightlineError
 from sightline.models.classifier import Classifier
 from sightline.passes.runtimes import openvino_program as openvino
 from sightline.passes.runtimes.fingerprint import fingerprint
@@ -24,7 +23,7 @@ Plain = Callable[[Pixels], Scores]
 
 _SAVED = 0.3  # of torch's time, expected; measured are 0.2 (ResNet-18) to 0.6 (MobileNetV2)
 _PROGRAMS = 2  # of one network: another size of picture or precision is a program of its own
-_SIDES = (32, 64, 96)  # of a small picture of noise, the smallest that a network can take
+_ASKED_AGAIN = 2  # pictures
 _TOLERANCE: dict[Numbers, float] = {"f32": 1e-4, "bf16": 3e-2}  # of the largest spread of a picture's scores
 
 
@@ -37,16 +36,12 @@ class Kept:
         program: the program, if there is one.
         refusal: why there is none and will be none.
         eager: passes that torch has run in questions that a program could have answered.
-        noise: a picture, `1 c h w`, as small as the network takes it: the network is asked about it again each time.
-        noted: what it gave when the program was made.
     """
 
     numbers: Numbers
     program: Program | None = None
     refusal: str | None = None
     eager: int = 0
-    noise: Pixels | None = None
-    noted: torch.Tensor | None = None
     _stands_for: Hashable = None
 
     @property
@@ -74,16 +69,12 @@ class Kept:
         if self.program is None:
             return None
         with suppress(RuntimeError):  # of memory, or of a tensor in the network that cannot be read: torch answers
-            if self.stands(network) and self._noise_is(plain):
-                return self.program(pixels)
+            if self.stands(network):
+                found = self.program(pixels)
+                if agree(found[:_ASKED_AGAIN], plain(pixels[:_ASKED_AGAIN]), self.numbers):
+                    return found
         self.forget()
         return None
-
-    def _noise_is(self, plain: Plain) -> bool:
-        """Whether the network gives for the noise, to the bit, what it gave: what no fingerprint sees shows there."""
-        assert self.noise is not None
-        assert self.noted is not None
-        return torch.equal(in_float32(plain, self.noise), self.noted)
 
     def make(self, classifier: Classifier, pixels: Pixels, plain: Plain, timed: Timed, slow: bool) -> Scores | None:
         """The answers of a new program, if there can be one and it is right and faster; else `refusal` says why not.
@@ -101,8 +92,6 @@ class Kept:
             found.append(program(pixels))
             if not agree(found[0][: len(timed.scores)], timed.scores, self.numbers):
                 return "the program's scores are not the network's"
-            if not any(self._note(plain, noise) for noise in noises(pixels)):
-                return "its scores of noise are not finite"
             return None if slow else _slower(program, plain, pixels[: len(timed.scores)], timed.pace)
 
         return found[0] if self.trusted(classifier, pixels, fault) else None
@@ -136,13 +125,6 @@ class Kept:
         self.program, self._stands_for = program, stands_for
         return True
 
-    def _note(self, plain: Plain, noise: Pixels) -> bool:
-        """Keep what the network gives for noise, if it takes it."""
-        with suppress(SightlineError):  # too small for this network
-            self.noise, self.noted = noise, in_float32(plain, noise)
-            return bool(torch.isfinite(self.noted).all())
-        return False
-
     def stands(self, network: nn.Module) -> bool:
         """Whether there is a program, and the network has the fingerprint that it was made from."""
         return self.program is not None and self._stands_for == fingerprint(network)
@@ -168,20 +150,6 @@ def timed(ask: Plain, pixels: Pixels) -> Timed:
     start = time.perf_counter()
     scores = ask(pixels)
     return Timed(scores, (time.perf_counter() - start) / len(pixels))
-
-
-def noises(pixels: Pixels) -> Iterator[Pixels]:
-    """Pictures of noise, `1 c h w`, from small ones to the size of the pictures, `b c h w`."""
-    draw = torch.Generator().manual_seed(0)
-    sizes = [(side, side) for side in _SIDES if 2 * side * side < pixels[0, 0].numel()]
-    for size in (*sizes, pixels.shape[2:]):
-        yield torch.randn(1, pixels.shape[1], *size, generator=draw)
-
-
-def in_float32(plain: Plain, pixels: Pixels) -> Scores:
-    """Torch's answers in the network's own numbers, which takes less for a small picture than turning the weights."""
-    with torch.autocast("cpu", enabled=False):
-        return plain(pixels)
 
 
 def kept_for(network: nn.Module, pixels: Pixels, new: K, about: Hashable = None) -> K:

@@ -2,7 +2,7 @@
 
 Where the passes of a question (4000 masked pictures) are worth a program, one is made; it is trusted after it gave
 torch's answers about the first pictures, and kept if it was faster. Later questions about the same
-network take the kept program, once the network's fingerprint and its answer to a small picture are found to be as then.
+network take the kept program, once its fingerprint and its answers on two pictures are found to be the network's still.
 
 What that means for numbers: a program sums in another order than torch, and scores differ by some 1e-6 of their spread
 in float32. Which of both ran depends on measured times, so that a map may differ by as much from one run to the next.
