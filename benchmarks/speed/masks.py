@@ -12,8 +12,8 @@ from speed.ours import ours
 from speed.races import Maps, Peer, Race, everywhere
 from speed.subjects import Asked
 
-ITERATIONS, SHARE = 800, 16
-STEPS, POINTS, SHARE_OF_STEPS = 15, 20, 1
+ITERATIONS, SHARE = 800, 48
+STEPS, POINTS, SHARE_OF_STEPS = 15, 20, 3
 
 
 def torchray(asked: Asked, parts: int) -> Maps:
@@ -76,7 +76,7 @@ RACES = [
         ],
         parts=STEPS,
         share=SHARE_OF_STEPS,
-        quick=SHARE_OF_STEPS,
+        quick=1,
         warm=1,
         pictures=8,
         forward=8 * STEPS,

@@ -397,6 +397,30 @@ def test_few_windows_and_the_wish_for_torch_alone_cost_nothing_more() -> None:
     assert passes.count.forward == 31
 
 
+class Patches(nn.Module):
+    """A small transformer: beside its patches' embedding, whose tiles are small, nothing can be run in part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.mix = nn.Conv2d(3, 16, 8, 8), nn.Linear(16, 16)
+        self.wide, self.narrow, self.head = nn.Linear(16, 512), nn.Linear(512, 16), nn.Linear(16, 5)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        tokens = self.embed(x).flatten(2).transpose(1, 2)
+        tokens = tokens + torch.softmax(tokens @ tokens.transpose(1, 2), 2) @ self.mix(tokens)
+        return self.head((tokens + self.narrow(torch.relu(self.wide(tokens)))).mean(1))
+
+
+def test_where_linear_layers_do_the_work_whole_passes_are_run_and_may_go_to_a_program() -> None:
+    network, x = seeded(Patches()).float(), picture(64, 64)
+    windows, passes = hidden(x, 8, 6), Passes(network)
+    assert Program.of(network, torch.float32, x).rules  # it could be taken apart
+    found = passes.perturbed(x, windows)
+    with torch.no_grad():
+        assert torch.allclose(found, whole(network, x, windows), rtol=1e-4, atol=1e-5)
+    assert "torch, windows in part" not in passes._runner.questions.ran
+
+
 def test_occlusion_is_the_same_in_part_and_whole() -> None:
     network, x = built("residual").float(), picture(97, 97)
     how = Occlusion(window=16, stride=8, score="logit")
@@ -412,6 +436,15 @@ def test_fast_precision_is_near() -> None:
         expected = whole(network, x, windows)
     assert passes._runner.questions.ran == ["torch, windows in part"]
     assert (found - expected).abs().max() <= 3e-2 * expected.abs().max()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_packed_kernels_of_this_torch_are_used(dtype: torch.dtype) -> None:
+    """A trial of them that fails for no reason would go unnoticed otherwise: all is right then, and slower by half."""
+    if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise_")):
+        pytest.skip("this torch has no packed kernels")
+    assert convolution.packs(dtype)
+    assert program.packs_linear(dtype)
 
 
 @pytest.mark.parametrize("gone", ["_linear_pointwise", "_reorder_linear_weight", "_convolution_pointwise"])

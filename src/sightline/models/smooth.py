@@ -15,11 +15,14 @@ import torch
 # Names of autograd's nodes, all but `Backward0`, of operations that can be differentiated twice everywhere. One that is
 # not here is taken to have kinks.
 _SMOOTH = frozenset((
-    "AccumulateGrad", "Alias", "AsStrided", "Cat", "Clone", "Copy", "Expand", "Permute", "ReshapeAlias", "Select",
-    "Slice", "Squeeze", "Stack", "T", "ToCopy", "Transpose", "UnsafeView", "Unsqueeze", "View",
+    "AccumulateGrad", "Alias", "AsStrided", "Cat", "Clone", "ConstantPadNd", "Copy", "Expand", "Permute",
+    "ReshapeAlias", "Roll", "Select", "Slice", "Split", "SplitWithSizes", "Squeeze", "Stack", "T", "ToCopy",
+    "Transpose", "Unbind", "UnsafeView", "Unsqueeze", "View",
     "Add", "Addmm", "Baddbmm", "Bmm", "Mm", "Mul", "Neg", "Sub", "Mean", "Sum",
     "AdaptiveAvgPool2D", "AvgPool2D", "Convolution", "MkldnnAdaptiveAvgPool2D", "NativeBatchNorm", "NativeLayerNorm",
-    "Gelu", "LogSoftmax", "Sigmoid", "Silu", "Softmax", "Tanh",
+    "Gelu", "LogSoftmax", "SafeSoftmax", "Sigmoid", "Silu", "Softmax", "Tanh",
+    "ScaledDotProductCudnnAttention", "ScaledDotProductEfficientAttention", "ScaledDotProductFlashAttention",
+    "ScaledDotProductFlashAttentionForCpu", "ScaledDotProductFusedAttentionOverrideable",
 ))  # fmt: skip
 
 

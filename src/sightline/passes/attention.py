@@ -19,8 +19,9 @@ from sightline.models.relevance.propagation import propagating
 from sightline.models.taps import replace
 from sightline.models.targets import Target
 from sightline.passes.looking import module_of, survey
+from sightline.passes.non_finite import finite
 from sightline.passes.relevance import one_hot, refuse_foreign
-from sightline.passes.runner import Runner, finite
+from sightline.passes.runner import Runner
 from sightline.passes.session import Session
 from sightline.types import Pixels
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 import torch
 
 from sightline.errors import LayerError
-from sightline.models.layers import Layer, candidates
+from sightline.models.layers import Layer, candidates, layer_of
 from sightline.models.survey import Survey
 from sightline.models.taps import Event
 from sightline.models.targets import Target
 from sightline.passes.known import Known
 from sightline.types import ChannelMap, Pixels, Scores
+
+_MOST_NAMED = 3
 
 
 @dataclass(eq=False, kw_only=True)
@@ -29,6 +31,7 @@ class Clean:
         views: what was found at a layer: by the name that was asked for, and by the layer's own.
         at_pixels: gradients at the pixels.
         ran: what ran the pass, in words, where it was not torch.
+        numbers: what it computed in (`sightline.passes.numbers`).
     """
 
     pixels: Pixels
@@ -40,6 +43,7 @@ class Clean:
     views: Known[LayerView] = field(default_factory=Known)
     at_pixels: Known[ChannelMap] = field(default_factory=Known)
     ran: str | None = None
+    numbers: tuple[str, ...] = ()
 
     def gradients(self, target: Target, at: list[torch.Tensor]) -> list[torch.Tensor | None]:
         """∂score/∂tensor for each tensor, from the score back to the tensors and no further; None where none is."""
@@ -112,7 +116,8 @@ def choose(clean: Clean, survey: Survey, target: Target | None) -> tuple[Event, 
     suited = [layer for layer in candidates(survey, clean.scores.shape[1]) if last[layer.name].output.requires_grad]
     if not suited:
         raise LayerError(
-            "no layer of this network lies on a grid over the picture, as class activation maps need: "
+            _several_runs(survey)
+            or "no layer of this network lies on a grid over the picture, as class activation maps need: "
             "use a gradient method or occlusion"
         )
     if suited[0].layout != "tokens" and target is None:
@@ -128,7 +133,23 @@ def choose(clean: Clean, survey: Survey, target: Target | None) -> tuple[Event, 
             if gradient is not None and not _blind(layer, gradient):
                 event = last[layer.name]
                 return event, LayerView(layer, layer.grid(event.output.detach()), layer.grid(gradient))
-    raise LayerError("no layer of this network that lies on a grid over the picture influences the score")
+    raise LayerError(
+        _several_runs(survey) or "no layer of this network that lies on a grid over the picture influences the score"
+    )
+
+
+def _several_runs(survey: Survey) -> str:
+    """What to say where layers lie on a grid, but each run of them is another place; nothing where there are none."""
+    again = (seen for seen in survey.seen if seen.calls > 1 and not seen.passage)
+    shared = [seen for seen in again if layer_of(seen, survey) is not None]
+    if not shared:
+        return ""
+    named = ", ".join(f"{seen.name!r} {seen.calls} times" for seen in shared[: -_MOST_NAMED - 1 : -1])
+    return (
+        "no one layer that lies on a grid over the picture leads to the score, since those that do run several times "
+        f"in one pass ({named}): put a module of its own behind the run that is meant, such as nn.Identity(), and name "
+        "it with layer= (--layer), or use a gradient method or occlusion"
+    )
 
 
 def _blind(layer: Layer, gradient: torch.Tensor) -> bool:

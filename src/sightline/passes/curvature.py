@@ -10,7 +10,8 @@ from sightline.models.layers import Layer
 from sightline.models.taps import capture
 from sightline.models.targets import Target
 from sightline.passes.looking import module_of
-from sightline.passes.runner import Runner, finite
+from sightline.passes.non_finite import finite
+from sightline.passes.runner import Runner
 from sightline.types import Pixels
 
 

@@ -66,8 +66,9 @@ def inside(runner: Runner, pixels: Pixels, names: Sequence[str], target: Target)
         wanted = [leaf, *(output for _, output in calls)]
         found = torch.autograd.grad(scores.sum(), wanted, allow_unused=True) if scores.requires_grad else [None]
         runner.counted(backward=len(pixels))
+    reached = runner.reached(found[0], lambda: runner.lost(given, target))
     gradients: dict[str, list[torch.Tensor]] = {name: [] for name in names}
     for (name, _), gradient in zip(calls, found[1:], strict=False):
         if gradient is not None:
             gradients[name].append(gradient)
-    return Inside(given, scores.detach(), runner.reached(found[0]).float(), gradients, known)
+    return Inside(given, scores.detach(), reached.float(), gradients, known)

@@ -16,8 +16,9 @@ from sightline.models.taps import capture, visible, watch
 from sightline.models.targets import Target
 from sightline.passes.clean import Clean, DeadLayerError, LayerView, choose, view_of
 from sightline.passes.memory import MEMORY
+from sightline.passes.non_finite import finite
 from sightline.passes.plan import Graph
-from sightline.passes.runner import Layout, Runner, finite
+from sightline.passes.runner import Layout, Runner
 from sightline.passes.to_layer import program_to
 from sightline.types import ChannelMap, Pixels
 
@@ -47,12 +48,12 @@ def look(runner: Runner, pixels: Pixels, *, gradients: bool, layers: Sequence[st
     program = None if from_pixels else program_to(runner, given, names)
     if program is not None and (found := program.look(runner, pixels, given)) is not None:
         return found
+    layout = _layout(runner, given, names, from_pixels=from_pixels)
     with ExitStack() as taps:
         taps.enter_context(torch.enable_grad() if from_pixels or names else torch.no_grad())
         events = [] if known and not explore else taps.enter_context(watch(module_of(network)))
         wanted = [name for name in names if name is not None]
         captured = taps.enter_context(capture(module_of(network), wanted)) if wanted else {}
-        layout = _layout(runner, given, names, from_pixels=from_pixels)
         graph = runner.traced(leaf, layout=layout) if from_pixels else runner.run(leaf, layout=layout)
     if captured and not from_pixels:
         MEMORY.keep_smooth(module_of(network), given, names, smooth_behind(graph, ()))
@@ -73,8 +74,10 @@ def look(runner: Runner, pixels: Pixels, *, gradients: bool, layers: Sequence[st
 def _layout(runner: Runner, given: Pixels, names: Sequence[str | None], *, from_pixels: bool) -> Layout | None:
     """How the pixels lie in memory; None leaves it to the runner.
 
-    In another layout activations differ by rounding alone. So do gradients at a layer, unless a kink is behind it.
+    In another layout activations differ by rounding alone. So do gradients, unless a kink is on their way.
     """
+    if from_pixels and runner.smooth(given):
+        return "fastest"
     if not names:
         return None
     moves = from_pixels or not MEMORY.smooth(module_of(runner.network), given, names)
@@ -128,7 +131,7 @@ def at_pixels(runner: Runner, clean: Clean, leaf: Pixels, target: Target) -> Cha
     if found is None:
         (gradient,) = clean.gradients(target, [leaf])
         runner.counted(backward=len(leaf))
-        found = runner.reached(gradient).float()
+        found = runner.reached(gradient, lambda: runner.lost(leaf, target)).float()
         clean.at_pixels.keep(None, target, found)
     return found.clone()  # a map may hold it, and each result is the user's own
 

@@ -48,6 +48,13 @@ class Memory:
     def keep_smooth(self, network: nn.Module, pixels: Pixels, layers: Sequence[str | None], smooth: bool) -> None:
         self._smooth.setdefault(network, {})[_key(network, pixels), tuple(layers)] = smooth
 
+    def smooth_from_pixels(self, network: nn.Module, pixels: Pixels) -> bool | None:
+        """Whether all operations of the network are smooth; None where that was not looked at yet."""
+        return self._smooth.get(network, {}).get((_key(network, pixels), "pixels"))
+
+    def keep_smooth_from_pixels(self, network: nn.Module, pixels: Pixels, smooth: bool) -> None:
+        self._smooth.setdefault(network, {})[_key(network, pixels), "pixels"] = smooth
+
     def widens(self, network: nn.Module, pixels: Pixels, layer: str) -> bool | None:
         """Whether the batch may become wider at this layer; None where that was not tried yet."""
         return self._widens.get(network, {}).get((_key(network, pixels), layer))

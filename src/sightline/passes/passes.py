@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import torch
 
+from sightline.errors import NonFiniteError
 from sightline.models.classifier import Classifier
 from sightline.models.feature_maps import FeatureMaps, Response
 from sightline.models.layers import Layer
@@ -123,7 +124,14 @@ class Passes(LayerSession, RelevanceSession, AttentionSession):
 
         def ask(rows: slice) -> Stretch:
             versions = path.make(given, rows)
-            scores, gradients = self._runner.gradient(versions, target.tiled(len(versions) // len(pixels)))
+            try:
+                scores, gradients = self._runner.gradient(versions, target.tiled(len(versions) // len(pixels)))
+            except NonFiniteError as error:
+                if len(each := range(rows.start, rows.stop)) > 1:
+                    for row in each:
+                        ask(slice(row, row + 1))  # one of them raises, and says which it is
+                which = f"; that is point {rows.stop} of {len(path)} on the way" if len(path) > 1 else ""
+                raise NonFiniteError(f"{error}{which}") from error
             return Stretch(rows, *(part.unflatten(0, (-1, len(pixels))) for part in (versions, scores, gradients)))
 
         # What is seen cannot be unseen: a stretch is only run again where memory ran out before it was shown.
@@ -178,6 +186,7 @@ class Passes(LayerSession, RelevanceSession, AttentionSession):
                 yield other
         finally:
             run.count = run.count + other.count
+            run.numbers.note(*other._runner.numbers.taken())
 
     def linear_head(self, pixels: Pixels) -> LinearHead | None:
         """The last linear layer of the network, one row of weights a class, if there is one."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 
 from sightline.models.survey import Survey
 
-Graph: TypeAlias = bool | tuple[str, ...]
-"""Where the graph of a pass begins: nowhere, at the pixels (True), or at some layers, given by name."""
+Graph: TypeAlias = bool | tuple[str, ...] | Literal["in part"]
+"""Where the graph of a pass begins: nowhere, at the pixels (True), or at some layers, given by name.
+
+`in part`: nowhere, and of the largest maps only tiles are made (`sightline.passes.windows`).
+"""
 
 CPU_BUDGET = 1 << 30
 """Bytes for activations on a CPU."""
@@ -36,7 +39,7 @@ def batch_size(survey: Survey | None, pixels: torch.Tensor, *, gradients: Graph,
     if pixels.device.type == "cpu":
         # Activations should still lie near the processor, and in memory that the allocator keeps: more is slower.
         few = max(_FEW, 2 * torch.get_num_threads())
-        most = few if gradients is True else min(few, most)
+        most = few if gradients is True else most if gradients == "in part" else min(few, most)
     return max(1, min(budget // max(each, 1), most))
 
 
@@ -46,7 +49,8 @@ def picture_bytes(survey: Survey | None, pixels: torch.Tensor, *, gradients: Gra
         return pixels[0].numel() * 4 * _UNKNOWN_NETWORK
     if gradients is True:
         return survey.gradient_bytes + survey.gradient_bytes // 2  # 1.0 to 1.3 times were measured
-    kept = max((survey.bytes_from(name) for name in gradients or ()), default=0)
+    layers = gradients if isinstance(gradients, tuple) else ()
+    kept = max(map(survey.bytes_from, layers), default=0)
     return _ALIVE_AT_ONCE * survey.forward_bytes + 2 * kept
 
 

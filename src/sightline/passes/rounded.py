@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from sightline.passes.linear import linear
 from sightline.passes.turned import PlainNorms, convolution_of, takes
 
 
@@ -21,9 +22,9 @@ class RoundedBack(PlainNorms):
     """Inside, convolutions and linear layers with frozen weights run back in bfloat16, normalisations as products."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if takes(func, args, kwargs or {}) and _native(args[0].device.type):
+        if takes(func, args, kwargs or {}) and rounds_back(args[0].device):
             return RoundedConvolution.apply(*args)
-        if _takes_linear(func, args, kwargs or {}) and _native(args[0].device.type):
+        if _takes_linear(func, args, kwargs or {}) and rounds_back(args[0].device):
             return RoundedLinear.apply(*args)
         return super().__torch_function__(func, types, args, kwargs)
 
@@ -57,7 +58,7 @@ class RoundedLinear(torch.autograd.Function):
     def forward(ctx: Any, *args: Any) -> torch.Tensor:
         ctx.given = len(args)
         ctx.save_for_backward(args[1])
-        return functional.linear(*args)
+        return linear(*args)
 
     @staticmethod
     def backward(ctx: Any, *back: torch.Tensor) -> Any:
@@ -71,6 +72,11 @@ def _takes_linear(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> b
         return False
     frozen = all(not value.requires_grad for value in args[1:3] if isinstance(value, torch.Tensor))
     return frozen and args[0].dtype == args[1].dtype == torch.float32
+
+
+def rounds_back(device: torch.device) -> bool:
+    """Whether anything runs back in bfloat16 there."""
+    return _native(device.type)
 
 
 @lru_cache(maxsize=4)

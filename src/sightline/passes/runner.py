@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, TypeVar, get_args
+from typing import Literal, Self, TypeAlias, TypeVar, get_args
 
 import torch
 from torch import nn
 
-from sightline.errors import CancelledError, ModelError, NonFiniteError, NotSupportedError, UsageError, unknown
+from sightline.errors import CancelledError, ModelError, NotSupportedError, UsageError, unknown
 from sightline.models.classifier import Classifier, device_of, on_device
 from sightline.models.devices import as_device
 from sightline.models.heads import Head, tell_head, two_sided
 from sightline.models.quiet import mixes_batch_mates, quiet
+from sightline.models.smooth import smooth_behind
+from sightline.models.taps import watch
 from sightline.models.targets import Target
 from sightline.passes.layouts import ask_in_layout
+from sightline.passes.linear import quick_linear, serves
 from sightline.passes.memory import MEMORY
+from sightline.passes.non_finite import finite, lost_back, lost_forward
+from sightline.passes.numbers import Numbers
 from sightline.passes.plan import Graph, batch_size
 from sightline.passes.rounded import RoundedBack
 from sightline.passes.runtimes.question import Questions, Runtime
@@ -48,6 +53,7 @@ class Runner:
         head: what the scores mean; told by the first call where it was not declared.
         count: passes so far; a batch of n pictures counts as n.
         questions: answers forward-only passes, by a compiled program where that is faster.
+        numbers: what passes compute in.
     """
 
     def __init__(
@@ -66,6 +72,7 @@ class Runner:
         self.progress: Progress | None = None
         self.count = Count()
         self.device = as_device(device) if device is not None else device_of(classifier)
+        self.numbers = Numbers(self.device, fast=precision == "fast")
         self.classifier = on_device(classifier, self.device)
         self.head: Head = classifier.head
         self._undo = ExitStack()
@@ -118,7 +125,13 @@ class Runner:
             ModelError: the network cannot take these pixels.
             NonFiniteError: a score is NaN or infinite.
         """
-        dtype = self._dtype()
+        self.numbers.note(self.numbers.wanted(self.dtype, exact=exact))
+        return self._run(pixels, rows, layout=layout, question=question, exact=exact)
+
+    def _run(
+        self, pixels: Pixels, rows: int | None = None, *, layout: Layout | None, question: bool = False, exact: bool
+    ) -> Scores:
+        dtype = self.dtype
         layout = layout or ("as given" if torch.is_grad_enabled() else "fastest")
 
         def plain(some: Pixels) -> Scores:
@@ -126,13 +139,15 @@ class Runner:
                 # The network gets its own copy: one that works in place must not write into our pixels.
                 return self._ask(some.to(dtype, copy=True, memory_format=places), rows)
 
-            return _ASK[layout](self.network, some, ask)
+            quick = layout == "fastest" and self.precision != "fast"  # which has linear layers of its own
+            with quick_linear(self.network, self.device) if quick else nullcontext():
+                return _ASK[layout](self.network, some, ask)
 
-        with nullcontext() if exact else self._autocast():
+        with self.numbers.autocast(exact=exact):
             fast, asks = self.precision == "fast", self.questions.scores
             raw = asks(self.classifier, pixels, fast, plain) if question else self.questions.watched(plain, pixels)
         self.counted(forward=rows or len(pixels))
-        finite(raw, "score")
+        finite(raw, "score", lambda: lost_forward(self.network, lambda: self._ask(pixels.to(dtype), rows)))
         if self.head == "auto":
             self.head = tell_head(raw, traced=raw.requires_grad)
         scores = two_sided(raw, self.head)
@@ -147,8 +162,9 @@ class Runner:
         """
         if self.precision != "fast":
             return self.run(leaf, layout=layout)
+        self.numbers.note(self.numbers.traced(self.dtype))
         with RoundedBack():
-            return self.run(leaf, layout="fastest", exact=True)
+            return self._run(leaf, layout="fastest", exact=True)
 
     def scores(self, batch: Pixels) -> Scores:
         """Scores without a graph; the first ones of an undeclared head need the graph to tell what they are."""
@@ -174,15 +190,39 @@ class Runner:
             return torch.cat([score for score, _ in each]), torch.cat([gradient for _, gradient in each])
         with self.working(), torch.enable_grad():
             leaf = self.given(batch).detach().requires_grad_()
+            layout = "fastest" if self.smooth(leaf) else layout
             with PlainNorms() if layout == "fastest" else nullcontext():
                 scores = self.traced(leaf, layout=layout)
             score = target.score(scores) if value is None else value(scores, target)
             gradient = torch.autograd.grad(score.sum(), leaf, allow_unused=True)[0] if score.requires_grad else None
             self.counted(backward=len(batch))
-        return score.detach(), self.reached(gradient).float()
+        return score.detach(), self.reached(gradient, lambda: self.lost(batch, target, value)).float()
 
-    def reached(self, gradient: torch.Tensor | None) -> torch.Tensor:
-        """A gradient of the score, checked.
+    def lost(self, batch: Pixels, target: Target, value: Value | None = None) -> str:
+        """Where a gradient of the score stops being finite, in words: by a pass of its own, since an error is due."""
+        if self.network is None:
+            return ""
+        with self.working(), self.uncounted(), torch.enable_grad(), watch(self.network) as events:
+            scores = self.traced(self.given(batch).detach().clone().requires_grad_(), layout="as given")
+            score = target.score(scores) if value is None else value(scores, target)
+            return lost_back(events, score.sum())
+
+    def smooth(self, leaf: Pixels) -> bool:
+        """Whether a network of linear layers has no kink on the way to its scores (`linear.py`): rounding stays small.
+
+        Found out by a pass of one picture, once, and only where something is gained by it.
+        """
+        if self.network is None or not serves(self.network, self.device):
+            return False
+        known = MEMORY.smooth_from_pixels(self.network, leaf)
+        if known is None:
+            with self.working(), self.uncounted(), self.numbers.aside(), torch.enable_grad():
+                known = smooth_behind(self.run(leaf[:1].detach().clone().requires_grad_(), layout="as given"), ())
+            MEMORY.keep_smooth_from_pixels(self.network, leaf, known)
+        return known
+
+    def reached(self, gradient: torch.Tensor | None, where: Callable[[], str] = lambda: "") -> torch.Tensor:
+        """A gradient of the score, checked; `where` tells what is to be said where it is not finite.
 
         Raises:
             NotSupportedError: there is none: the network runs without autograd, which must not pass for a zero.
@@ -193,7 +233,7 @@ class Runner:
                 f"no gradient reaches the pixels of {self.classifier.name!r}: its forward runs under no_grad, detaches "
                 "or does not look at the picture: use a perturbation method such as occlusion"
             )
-        return finite(gradient, "gradient")
+        return finite(gradient, "gradient", where)
 
     def asked(self, total: int, pixels: Pixels, run: Callable[[slice], T], each: int = 1) -> list[T]:
         """`batched` for one forward-only question, so that a program may answer it."""
@@ -255,6 +295,12 @@ class Runner:
         """Add to the count."""
         self.count = self.count + Count(forward, backward)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the network computes in by itself."""
+        parameters = self.network.parameters() if self.network is not None else iter(())
+        return next((p.dtype for p in parameters if p.is_floating_point()), torch.float32)
+
     def _ask(self, pixels: Pixels, rows: int | None) -> Scores:
         try:
             return self.classifier.raw_scores(pixels, rows)
@@ -264,21 +310,3 @@ class Runner:
             size = "×".join(map(str, pixels.shape))
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ModelError(f"{self.classifier.name} fails on pixels of {size}: {reason}") from error
-
-    def _dtype(self) -> torch.dtype:
-        parameters = self.network.parameters() if self.network is not None else iter(())
-        return next((p.dtype for p in parameters if p.is_floating_point()), torch.float32)
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "fast" else nullcontext()
-
-
-def finite(tensor: torch.Tensor, what: str) -> torch.Tensor:
-    """The tensor itself.
-
-    Raises:
-        NonFiniteError: it holds NaN or infinity.
-    """
-    if not torch.isfinite(tensor).all():
-        raise NonFiniteError(f"the network gave a {what} that is NaN or infinite")
-    return tensor

@@ -36,6 +36,9 @@ class Session:
             `auto`, `eager` (torch alone) or `openvino`.
 
     A `with` block keeps the network quiet from its beginning to its end; outside of one, every question does so itself.
+
+    Attributes:
+        numbers: what the passes computed in that `ran` was asked about last (`sightline.passes.numbers`).
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Session:
         self._runner = Runner(wrap(classifier), precision, device, memory, runtime)
         self._runner.progress = progress
         self._shared: Clean | None = None
+        self.numbers: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         self._runner.__enter__()
@@ -85,10 +89,17 @@ class Session:
         return self._shared is not None and self._shared.pixels is pixels
 
     def _clean(self, pixels: Pixels, gradients: bool, layers: Sequence[str | None]) -> Clean:
+        run = self._runner
+        before = run.numbers.taken()
         if len(pixels) > 1 and mixes_batch_mates(self.network):
-            return Clean(pixels=pixels, scores=self._runner.scores(pixels))  # only these can be shared
-        with self._runner.working():
-            return look(self._runner, pixels, gradients=gradients, layers=layers)
+            clean = Clean(pixels=pixels, scores=run.scores(pixels))  # only these can be shared
+        else:
+            with run.working():
+                clean = look(run, pixels, gradients=gradients, layers=layers)
+        # A method computes in what the clean pass did only if it uses it.
+        clean.numbers = run.numbers.taken()
+        run.numbers.note(*before)
+        return clean
 
     @property
     def classifier(self) -> Classifier:
@@ -118,6 +129,7 @@ class Session:
     def ran(self) -> str:
         """What has answered since this was last asked: `torch`, or `openvino 2026.4.1, float32` for forward passes."""
         told, self._runner.questions.ran = self._runner.questions.ran, []
+        self.numbers = self._runner.numbers.taken()
         return "; ".join(told) or "torch"
 
     @property
@@ -153,4 +165,5 @@ class Session:
             return None
         if self._shared.ran is not None:
             self._runner.questions.say(self._shared.ran)
+        self._runner.numbers.note(*self._shared.numbers)
         return self._shared

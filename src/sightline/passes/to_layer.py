@@ -80,6 +80,7 @@ class ToLayer(Kept):
                 graph, activations = found
                 runner.counted(forward=len(given))
                 runner.questions.by_program += len(given)
+                runner.numbers.note("bfloat16" if self.numbers == "bf16" else "float32")
                 return Clean(
                     pixels=pixels,
                     scores=graph.detach(),

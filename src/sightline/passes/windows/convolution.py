@@ -111,10 +111,14 @@ def packs(dtype: torch.dtype) -> bool:
     try:
         packed = torch.ops.mkldnn._reorder_convolution_weight(plain.weight, (0, 0), (1, 1), (1, 1), 1, None)
         fast = replace(plain, packed=packed)
-        asked: tuple[tuple[Any, ...], ...] = ((maps,), (maps, maps.clone()), (maps, maps.clone(), True))
-        return all(torch.equal(fast(*one), plain(*one)) for one in asked)
+        return all(map(torch.equal, _three(fast, maps), _three(plain, maps)))
     except (AttributeError, RuntimeError, TypeError):  # not in this torch, or with other arguments
         return False
+
+
+def _three(call: Convolution, maps: torch.Tensor) -> list[torch.Tensor]:
+    """A convolution in its three ways; what it may write over is made anew for each."""
+    return [call(maps), call(maps, maps + 1), call(maps, maps + 1, over=True)]
 
 
 def convolution(

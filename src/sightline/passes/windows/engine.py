@@ -17,8 +17,9 @@ from torch import nn
 from sightline.errors import ModelError
 from sightline.models.heads import two_sided
 from sightline.models.outputs import scores_of
+from sightline.passes.non_finite import finite
 from sightline.passes.perturbations import Windows
-from sightline.passes.runner import Runner, finite
+from sightline.passes.runner import Runner
 from sightline.passes.windows.order import ordered, share
 from sightline.passes.windows.program import Program
 from sightline.passes.windows.reach import Integers
@@ -52,6 +53,7 @@ def in_part(runner: Runner, pixels: Pixels, windows: Windows) -> Scores | None:
             return None
     if found is not None:
         runner.counted(forward=len(windows) * len(pixels))
+        runner.numbers.note(runner.numbers.wanted(runner.dtype))
     if words not in runner.questions.ran:
         runner.questions.ran.append(words)
     return found
@@ -91,7 +93,7 @@ def _of_one(
             walk = Walk(program, given, fill, boxes)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:  # a whole pass will say what is wrong
         raise UntraceableError("its graph cannot be walked") from error
-    at_once = runner.at_once(picture, gradients=False)
+    at_once = runner.at_once(picture, gradients="in part")
     order = ordered(walk, at_once)
     if share(walk, order, at_once) > MOST_LEFT:
         raise NoGainError
@@ -103,14 +105,14 @@ def _of_one(
 
     if trial and not _agrees(runner, picture, windows, ask):
         raise UntraceableError("a trial gave other scores than whole passes")
-    found = torch.cat(runner.batched(len(order), picture, lambda part: ask(order[part]), gradients=False))
+    found = torch.cat(runner.batched(len(order), picture, lambda part: ask(order[part]), gradients="in part"))
     return found[torch.from_numpy(np.argsort(order)).to(found.device)]
 
 
 def _agrees(runner: Runner, picture: Pixels, windows: Windows, ask: Callable[[Integers], Scores]) -> bool:
     """Whether the first, the middle and the last window get the scores of whole passes."""
     rows = [0, len(windows) // 2, len(windows) - 1]
-    whole = torch.cat([runner.scores(windows.make(picture, slice(row, row + 1))) for row in rows])
+    whole = runner.scores(torch.cat([windows.make(picture, slice(row, row + 1)) for row in rows]))
     try:
         found = ask(np.array(rows))
     except (ModelError, RuntimeError, TypeError, IndexError):  # a graph that stands for pictures of another batch only

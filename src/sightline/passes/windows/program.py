@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -100,14 +100,14 @@ def _constant(node: fx.Node, network: nn.Module, constants: dict[fx.Node, Any]) 
 def _ready(node: fx.Node, rule: Rule, network: nn.Module, dtype: torch.dtype) -> Rule:
     """The rule itself; of a linear layer one with weights that need not be cast or packed for every batch."""
     layer: Any = network.get_submodule(str(node.target)) if node.op == "call_module" else None
-    if layer is None or not follows(layer, (nn.Linear,)):
+    if layer is None or not isinstance(rule, Anything) or not follows(layer, (nn.Linear,)):
         return rule
     own: torch.Tensor = layer.weight.detach()
     weight, bias = own.to(dtype), None if layer.bias is None else layer.bias.detach().to(dtype)
     if own.numel() >= _LARGE and own.device.type == "cpu" and packs_linear(dtype):
         packed = torch.ops.mkldnn._reorder_linear_weight(weight, _AT_ONCE)
-        return Anything(lambda given: _linear(given.to(dtype), packed, bias))
-    return rule if own.dtype == dtype else Anything(lambda given: F.linear(given.to(dtype), weight, bias))
+        return replace(rule, call=lambda given: _linear(given.to(dtype), packed, bias))
+    return rule if own.dtype == dtype else replace(rule, call=lambda given: F.linear(given.to(dtype), weight, bias))
 
 
 def _linear(given: torch.Tensor, packed: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:

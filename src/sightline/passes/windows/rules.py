@@ -60,17 +60,24 @@ class Rule(ABC):
         args = fx.node.map_arg(node.args, at.whole)
         return self.call(*args, **fx.node.map_arg(node.kwargs, at.whole))
 
-    @property
-    def costly(self) -> int:
-        """Multiplications for one number of the answer, as far as they count."""
-        return 0
+    def work(self, found: torch.Tensor) -> tuple[int, int]:
+        """Multiplications for one place of the answer for one picture, and its places, as far as they count."""
+        return 0, 0
 
 
 @dataclass(eq=False)
 class Anything(Rule):
-    """An operation that is given whole maps."""
+    """An operation that is given whole maps.
+
+    Attributes:
+        weights: how many each row of its answer is made with: of a linear layer all.
+    """
 
     call: Callable[..., Any]
+    weights: int = 0
+
+    def work(self, found: torch.Tensor) -> tuple[int, int]:
+        return (self.weights, found.numel() // found.shape[-1]) if self.weights else (0, 0)
 
 
 @dataclass(eq=False)
@@ -124,6 +131,9 @@ class Sliding(Rule):
         if wanted.like(at.of(source).place):
             return at.of(source).data
         return cut(at.ground(source), wanted, self.padding, at.of(source))
+
+    def work(self, found: torch.Tensor) -> tuple[int, int]:
+        return self.costly * found.shape[1], found[0, 0].numel()
 
 
 @dataclass(eq=False)

@@ -34,6 +34,7 @@ _CELLWISE_METHODS = frozenset({
     "pow", "clamp", "clamp_", "add", "add_", "sub", "sub_", "mul", "mul_", "div", "div_", "contiguous", "clone",
     "float", "half", "double", "to", "type_as",
 })  # fmt: skip
+_MULTIPLYING = frozenset({F.linear, torch.matmul, operator.matmul, torch.addmm})
 _JOINING = frozenset({torch.cat, torch.concat, torch.concatenate})
 _CONVOLUTION = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 _MAXIMUM = ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
@@ -65,7 +66,7 @@ def _of_module(module: Any) -> Rule:
         return average(module, (module.kernel_size, module.stride, module.padding, 1), module.ceil_mode)
     if follows(module, (nn.AdaptiveAvgPool2d,)) and _is_one(module.output_size):
         return Mean(module, keepdim=True)
-    return Anything(module)
+    return Anything(module, sum(_matrix(weight) for weight in module.parameters()))
 
 
 def _of_method(node: fx.Node, constants: Mapping[fx.Node, Any]) -> Rule:
@@ -97,6 +98,8 @@ def _of_function(node: fx.Node, constants: Mapping[fx.Node, Any]) -> Rule:
         return _mean(node, call)
     if call is F.adaptive_avg_pool2d and _is_one(argument(node, 1, "output_size", None)):
         return Mean(call, keepdim=True)
+    if call in _MULTIPLYING:
+        return Anything(call, sum(_matrix(constants.get(other)) for other in node.all_input_nodes))
     return _sliding(node, call, constants) or Anything(call)
 
 
@@ -156,6 +159,11 @@ def _only_first(node: fx.Node, constants: Mapping[fx.Node, Any]) -> bool:
     if not node.args or not isinstance(node.args[0], fx.Node) or node.args[0] in constants:
         return False
     return all(other in constants for other in node.all_input_nodes if other is not node.args[0])
+
+
+def _matrix(weight: Any) -> int:
+    """How many weights there are, of those that multiply and are not added."""
+    return weight.numel() if isinstance(weight, torch.Tensor) and weight.ndim > 1 else 0
 
 
 def _is_one(size: Any) -> bool:

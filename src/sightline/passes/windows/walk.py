@@ -30,7 +30,8 @@ class Walk:
     Attributes:
         reach: what each window can change of the maps that stay maps of tiles.
         grounds: those maps, clean.
-        costs: of the operations that cost most, the multiplications for one cell and the number of cells.
+        costs: of the operations that cost most, the multiplications for one cell (of a linear layer: row) and the
+            number of cells.
     """
 
     def __init__(self, program: Program, picture: torch.Tensor, fill: torch.Tensor, boxes: Integers) -> None:
@@ -52,8 +53,8 @@ class Walk:
             if node in program.over:  # the map that others were given must stay as it is
                 clean.values[first(node)] = clean.values[first(node)].clone()
             found = clean.values[node] = rule.answer(node, clean)
-            if rule.costly and isinstance(found, torch.Tensor):
-                self.costs[node] = rule.costly * found.shape[1], found[0, 0].numel()
+            if isinstance(found, torch.Tensor) and all(work := rule.work(found)):
+                self.costs[node] = work
             given = [self.reach.get(other) for other in node.all_input_nodes if other not in program.constants]
             if isinstance(found, torch.Tensor) and found.ndim == 4 and None not in given:
                 size = (found.shape[2], found.shape[3])
