@@ -51,7 +51,7 @@ def rollout(case: Case) -> torch.Tensor:
     for weights in attentions:
         mixed = weights[0].detach().double().mean(0) + torch.eye(len(found))
         found = mixed / mixed.sum(-1, keepdim=True) @ found
-    return _cells(found[0])
+    return cells(found[0])
 
 
 def chefer(case: Case) -> torch.Tensor:
@@ -61,7 +61,7 @@ def chefer(case: Case) -> torch.Tensor:
     found = torch.eye(run.attentions[0].shape[-1], dtype=torch.float64)
     for a, g in zip(run.attentions, slopes, strict=True):
         found = found + (g[0] * a[0]).detach().double().clamp(min=0).mean(0) @ found
-    return _cells(found[0])
+    return cells(found[0])
 
 
 def legrad(case: Case) -> torch.Tensor:
@@ -71,10 +71,10 @@ def legrad(case: Case) -> torch.Tensor:
         score = network.head(network.norm(tokens.mean(1)))[0, case.target]  # type: ignore[operator]
         (slope,) = torch.autograd.grad(score, a, retain_graph=True)
         found.append(slope[0].clamp(min=0).mean((0, 1)))
-    return _cells(torch.stack(found).mean(0))
+    return cells(torch.stack(found).mean(0))
 
 
-def _cells(row: torch.Tensor) -> torch.Tensor:
+def cells(row: torch.Tensor) -> torch.Tensor:
     """A row of a token matrix without the class token, as `h w`."""
     side = round((len(row) - 1) ** 0.5)
     return row[1:].reshape(side, side)

@@ -19,17 +19,17 @@ from parity.rows import Case
 DENSE, CONVOLUTION = 0.05, 0.25
 """γ of the authors' example."""
 
-EPSILON = 1e-6
-"""Added to what relevance is divided by, away from zero, in its root mean square, as ours."""
+EPSILON, LEAST = 1e-6, 1e-12
+"""Added to what relevance is divided by, away from zero, in its root mean square, as ours: in layers, and elsewhere."""
 
 
 Back: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """From what a branch was given, and the relevance of what it made of it, to the relevance of what it was given."""
 
 
-def over(above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
+def over(above: torch.Tensor, below: torch.Tensor, added: float = LEAST) -> torch.Tensor:
     """A quotient whose divisor is never zero."""
-    return above / (below + EPSILON * below.square().mean().sqrt() * torch.where(below < 0, -1.0, 1.0))
+    return above / (below + added * below.square().mean().sqrt() * torch.where(below < 0, -1.0, 1.0))
 
 
 def by_gamma(x: torch.Tensor, layer: nn.Linear, gamma: float, came: torch.Tensor) -> torch.Tensor:
@@ -40,7 +40,7 @@ def by_gamma(x: torch.Tensor, layer: nn.Linear, gamma: float, came: torch.Tensor
         more = layer.weight + gamma * layer.weight.clamp(**clamped)
         less = layer.weight + gamma * layer.weight.clamp(**other)
         bias = layer.bias + gamma * layer.bias.clamp(**clamped)
-        share = over(came * own, up @ more.T + down @ less.T + bias)
+        share = over(came * own, up @ more.T + down @ less.T + bias, EPSILON)
         found += up * (share @ more) + down * (share @ less)
     return found
 

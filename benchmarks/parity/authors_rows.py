@@ -9,6 +9,7 @@ from parity import authors_maps as maps
 from parity import authors_masks as masks
 from parity.authors_attn_lrp import attn_lrp
 from parity.authors_relevance import relevance_cam
+from parity.authors_transformer import relevance_times_gradient
 from parity.rows import EVERY, KINKS, LARGE, RESNETS, TRANSFORMERS, Make, Row, rows_of
 
 row = rows_of("authors")
@@ -31,6 +32,10 @@ GROWS = (
 ZERO = "where activations have both signs the denominator of equation 19 comes near to zero, and rounding grows"
 SIGNS = f"{NOISE}; {ZERO}"
 QUOTIENTS = "in float64, with our ε in both: quotients of small differences"
+SMALL = (
+    "in float64, with our ε in both, 10⁻⁹ in root mean squares: the authors add 10⁻⁹ as it stands, whatever the sign, "
+    "which shows where a block's branches cancel out (up to 2e-3)"
+)
 START = "from the same start in both"
 
 
@@ -102,6 +107,14 @@ ROWS = [
     *sought("opti-cam(layer=LAYER, steps=10)", "Zhang 2024", cams.opti, TEN),
     row("attention-rollout", "Abnar 2020, eq. 1", attention.rollout, networks=TRANSFORMERS),
     row("attention-relevance", "Chefer 2021, eq. 5 and 6", attention.chefer, networks=TRANSFORMERS),
+    row(
+        "attention-relevance(form=lrp)",
+        "Chefer 2021 (CVPR), authors' code",
+        relevance_times_gradient,
+        SMALL,
+        networks=TRANSFORMERS,
+        double=True,
+    ),
     row("legrad", "Bousselham 2025, all blocks", attention.legrad, networks=TRANSFORMERS),
     row("attn-lrp", "Achtibat 2024, prop. 3.1 to 3.4", attn_lrp, QUOTIENTS, networks=TRANSFORMERS, double=True),
     row(

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from captum._utils.models.linear_model import SkLearnLasso
 from captum.attr._utils.custom_modules import Addition_Module
-from captum.attr._utils.lrp_rules import PropagationRule
+from captum.attr._utils.lrp_rules import EpsilonRule, PropagationRule
 from torch import nn
 
 from parity.injected import noise_of, replaced, with_merged_normalisation, with_own_relus, without_max_pooling
@@ -167,10 +167,10 @@ class Added(nn.Module):
 
 
 def relevance(case: Case) -> torch.Tensor:
-    """LRP with ε in root mean squares of a layer's outputs, as ours, in place of 10⁻⁹."""
+    """LRP with ε in root mean squares of what it is added to, and as large as ours, in place of 10⁻⁹."""
 
-    def hook(rule: PropagationRule, outputs: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-        added = 1e-6 * outputs.square().mean().sqrt() * torch.where(outputs < 0, -1.0, 1.0)
+    def hook(rule: EpsilonRule, outputs: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        added = rule.STABILITY_FACTOR * outputs.square().mean().sqrt() * torch.where(outputs < 0, -1.0, 1.0)
 
         def divided(relevance: torch.Tensor) -> torch.Tensor:
             rule.relevance_output[relevance.device] = relevance.data
@@ -188,4 +188,15 @@ def with_added_skips(network: nn.Module) -> nn.Module:
     twin.relu, twin.bn1 = nn.ReLU(), nn.Dropout(0)  # captum has no rule for what hands everything on as it is
     for name in ("layer1", "layer2", "layer3", "layer4"):
         setattr(twin, name, nn.Sequential(*(Added(block) for block in getattr(twin, name))))
+    for module in twin.modules():
+        if type(module) in OWN_EPSILON:
+            module.rule = EpsilonRule(epsilon=OWN_EPSILON[type(module)])
     return twin
+
+
+OWN_EPSILON = {
+    **dict.fromkeys((nn.Conv2d, nn.Linear), 1e-6),
+    **dict.fromkeys((nn.AdaptiveAvgPool2d, Addition_Module), 1e-12),
+    **dict.fromkeys((nn.MaxPool2d, nn.Dropout), 1e-30),
+}
+"""Ours in layers; in means and sums in float64; and where ours hands on what it gets: captum divides there, too."""

@@ -30,8 +30,8 @@ SHARED_RELUS = (
 SHIFTED = "captum's riemann_trapezoid halves the weights of both ends and divides by n: it is (n − 1)/n of the integral"
 PARTS = (
     "the epsilon rule everywhere, captum's default, in float64, with our ε in both; captum is given a twin with its "
-    "normalisations merged and its skips added by captum's module: as it is, skips are counted twice; on one of ten "
-    "photographs 2e-4 remain, for which no reason was found"
+    "normalisations merged and its skips added by captum's module, since as it is skips are counted twice, and no ε in "
+    "its max-pooling and dropout, which divide as layers do"
 )
 OVERLAP = (
     "where windows of a max-pooling overlap, captum keeps one contribution a place, and its map does not add up to "
@@ -105,7 +105,7 @@ ROWS = [
         why=OVERLAP,
         networks=RESNETS,
     ),
-    row("lrp(composite=epsilon)", "LRP", relevance, PARTS, networks=RESNETS, double=True, tolerance=None),
+    row("lrp(composite=epsilon)", "LRP", relevance, PARTS, networks=RESNETS, double=True),
     row(
         "occlusion(window=64, stride=40, fill=mean, score=logit)",
         "Occlusion(64, strides=40)",

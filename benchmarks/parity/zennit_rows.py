@@ -7,7 +7,10 @@ from typing import Any
 import torch
 from zennit import attribution, composites
 from zennit.core import Stabilizer
+from zennit.layer import Sum
+from zennit.rules import Norm
 from zennit.torchvision import ResNetCanonizer
+from zennit.types import AvgPool
 
 from parity.injected import normal, replaced, with_merged_normalisation, with_own_relus
 from parity.rows import RESNETS, Case, Make, Row, rows_of
@@ -18,10 +21,11 @@ RIGHT = "zennit takes the right ends of n steps, Σ over i/n; ours Gauss and Leg
 RELUS = "torchvision's blocks share one ReLU that works in place: zennit is given a twin with ReLUs of their own"
 MERGED = (
     "zennit's merging leaves ε where the normalisation was, so that each layer is 1 + ε/2 too small: it is given a "
-    "network merged by torch; ε in root mean squares in both (norm_scale), in float64, since what is "
-    "lost to rounding grows where branches of both signs meet"
+    "network merged by torch; our ε in both, in root mean squares (norm_scale), in float64, since "
+    "what is lost to rounding grows where branches of both signs meet"
 )
-SMALL = Stabilizer(epsilon=1e-6, norm_scale=True)
+SMALL, LEAST = (Stabilizer(epsilon=epsilon, norm_scale=True) for epsilon in (1e-6, 1e-12))
+"""Ours: in layers, and in sums and means in float64."""
 SMOOTH = "smooth-grad(samples=7, spread=0.1, seed=3)"
 
 
@@ -62,7 +66,10 @@ def relevance(composite: str) -> Make:
         low, high, _ = case.classifier.values.like(case.pixels)
         box = {"low": low, "high": high} if composite == "EpsilonGammaBox" else {}
         canonizers = [ResNetCanonizer()] if case.subject in RESNETS else []
-        rules = getattr(composites, composite)(epsilon=SMALL, stabilizer=SMALL, canonizers=canonizers, **box)
+        steps = [(Sum, Norm(stabilizer=LEAST)), (AvgPool, Norm(stabilizer=LEAST))]
+        rules = getattr(composites, composite)(
+            epsilon=SMALL, stabilizer=SMALL, layer_map=steps, canonizers=canonizers, **box
+        )
         hot, network = one_hot(case), with_merged_normalisation(case.network)
         with attribution.Gradient(network, rules, lambda scores: hot * scores) as attributor:
             found: torch.Tensor = attributor(case.pixels.clone())[1]

@@ -61,6 +61,7 @@ def metric_page(cls: type[Metric]) -> str:
     facts = {
         "family": traits.family,
         "better": traits.better,
+        "best value": _best_of(traits),
         "values": traits.range,
         "needs": _needs_of(traits),
         "passes for a map": traits.cost + (" (F forward)" if traits.asks else ""),
@@ -79,6 +80,17 @@ def _needs_of(traits: MetricTraits) -> str:
     if traits.needs_method:
         return "the method behind the map, which is asked again: an `Attribution`"
     return "a mask of the object" if traits.needs_mask else "nothing but the map"
+
+
+def _better_of(traits: MetricTraits) -> str:
+    return traits.better if traits.ideal is None else f"nearest {traits.ideal:g}"
+
+
+def _best_of(traits: MetricTraits) -> str:
+    """The value that speaks most for a map, in words."""
+    if traits.ideal is None:
+        return f"the {traits.better.removesuffix('er')}est"
+    return f"{traits.ideal:g}: methods are ranked by how near to it their values lie, on either side"
 
 
 def method_index() -> str:
@@ -101,7 +113,8 @@ def metric_index() -> str:
     """The table of all metrics."""
     head = ["# Metrics", "", NOTE, "", "One page a metric, made from its code. Each judges one map by one number."]
     rows = [
-        (_link(cls), cls.traits.family, _summary(cls), cls.traits.better, cls.traits.cost) for cls in METRICS.values()
+        (_link(cls), cls.traits.family, _summary(cls), _better_of(cls.traits), cls.traits.cost)
+        for cls in METRICS.values()
     ]
     return _lines(*head, "", *_table(("metric", "family", "what it tells", "better", "passes"), rows))
 

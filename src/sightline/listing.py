@@ -25,6 +25,7 @@ def metrics() -> list[dict[str, Any]]:
 def _entry(cls: type[Named], traits: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": cls.name,
+        "aliases": list(cls.aliases),
         "summary": inspect.getdoc(cls) or "",
         **{name: getattr(value, "value", value) for name, value in traits.items()},
         "fields": [

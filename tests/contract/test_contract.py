@@ -9,7 +9,9 @@ import torch
 
 from sightline.attribution.table import METHODS
 from sightline.models.classifier import wrap
+from sightline.passes.runtimes.kept import Kept
 from sightline.testing import ContractError, Specimen, check_classifier, check_method, networks
+from sightline.testing.case import Case
 
 CHEAP = {
     "occlusion": ("occlusion(window=6, stride=5)", "occlusion(window=(8, 6), stride=6, fill=blur, score=logit)"),
@@ -163,7 +165,6 @@ def test_method_finds_known_evidence(spec: str) -> None:
 
 @pytest.mark.parametrize("spec", [spec for spec in SPECS if WHOLE or METHODS.make(spec).name in EVERYWHERE])
 def test_two_hundred_calls_keep_no_tensor_alive(spec: str) -> None:
-    from sightline.testing.case import Case
     from sightline.testing.state_checks import s2_memory
 
     method = METHODS.make(spec)
@@ -178,6 +179,22 @@ def test_patch_is_found_in_a_large_picture(size: tuple[int, int]) -> None:
 
     for spec in ("occlusion(window=48, stride=32)", "gradient", "integrated-gradients(steps=4)", "cam", "grad-cam"):
         m7_places(METHODS.make(spec), (size,))
+
+
+def test_the_clock_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine with much to do a program was made in the middle of a check: it answers in other last digits."""
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(Kept, "pays", lambda kept, _network, _pace: kept.eager > 200)
+    monkeypatch.setattr("sightline.passes.runtimes.kept._slower", lambda *_given: None)
+    case = Case(METHODS.make(CHEAP["lime"][0]), networks()[1])
+
+    def apart(**options: str) -> float:
+        network, pixels = case.specimen.build(), case.specimen.pixels()
+        expected, *found = (case.maps(network, pixels, **options) for _ in range(4))
+        return max(float(abs(one - expected).max()) for one in found)
+
+    assert apart() == 0
+    assert apart(runtime="auto") > 0
 
 
 def test_report_is_a_table_with_the_reasons_of_refusals() -> None:

@@ -11,6 +11,7 @@ from torch import nn
 from sightline.attribution.relevance.lrp import Lrp
 from sightline.attribution.table import METHODS
 from sightline.models.classifier import wrap
+from sightline.models.relevance import affine
 from sightline.models.relevance.affine import Affine, stable
 from sightline.models.relevance.layer_rules import RULES, AlphaBeta, Gamma, ZPlus
 from sightline.passes.passes import Passes
@@ -18,6 +19,7 @@ from small import close, seeded
 
 SEEDS = st.integers(0, 10_000)
 CONSERVING = ("epsilon", "gamma", "alpha-beta", "z-plus", "w-square", "flat")
+LEAST = "epsilon(epsilon=1e-12)"
 
 
 class Net(nn.Module):
@@ -49,12 +51,13 @@ def lrp(network: nn.Module, x: torch.Tensor, composite: str, target: int = 1) ->
 
 
 @settings(max_examples=15, deadline=None)
-@given(seed=SEEDS, convolution=st.sampled_from(("epsilon", "gamma")), pool=st.booleans())
+@given(seed=SEEDS, convolution=st.sampled_from((LEAST, "gamma")), pool=st.booleans())
 def test_relevance_is_conserved_without_biases(seed: int, convolution: str, pool: bool) -> None:
     network, x = net(seed, pool=pool), pixels(seed, 2)
-    maps = Lrp(composite=f"table(convolution={convolution})")(Passes(wrap(network, head="softmax")), x, 1)  # type: ignore[arg-type]
+    method = METHODS.make(f"lrp(composite=table(convolution={convolution}, dense={LEAST}))")
+    maps = method(Passes(wrap(network, head="softmax")), x, 1)
     size = float(maps.values.abs().sum())
-    assert (maps.numbers["conservation_error"].abs() <= 1e-4 * max(size, 1e-6)).all()
+    assert (maps.numbers["conservation_error"].abs() <= 1e-5 * max(size, 1e-6)).all()
     assert torch.allclose(maps.numbers["score"].double(), network(x)[:, 1], rtol=1e-5)
 
 
@@ -67,8 +70,8 @@ def test_biases_absorb_relevance_and_ignored_ones_do_not(seed: int) -> None:
         for layer in (network.one, network.two, network.three):
             layer.bias += 10  # what a unit without any input gives is its bias alone, and has nobody to go to
     score = float(network(x)[0, 1].detach())
-    kept = lrp(network, x, "epsilon(epsilon=1e-9, bias=ignored)")
-    assert float(kept.sum()) == pytest.approx(score, rel=1e-2, abs=1e-3 * float(kept.abs().sum()))
+    kept = lrp(network, x, "epsilon(epsilon=1e-12, bias=ignored)")
+    assert float(kept.sum()) == pytest.approx(score, rel=0, abs=1e-6 * float(kept.abs().sum()))
     assert abs(float(lrp(network, x, "epsilon").sum()) - score) > 1e-6
 
 
@@ -76,15 +79,11 @@ def test_biases_absorb_relevance_and_ignored_ones_do_not(seed: int) -> None:
 @given(seed=SEEDS)
 def test_epsilon_without_biases_is_input_times_gradient_and_deep_lift(seed: int) -> None:
     network, x = net(seed), pixels(seed)
-    with torch.no_grad():
-        branch = network.one(x).relu()
-        # Where branches cancel out, what is added to their sum shows.
-        assume(bool((network.two(branch) + branch).abs().min() > 1e-3))
     passes = Passes(wrap(network, head="softmax"))
-    found = lrp(network, x, "epsilon(epsilon=1e-9)")
+    found = lrp(network, x, LEAST)
     # Black is 0 here, and so is the score of black.
-    assert close(found, METHODS.make("deep-lift(baseline=black)")(passes, x, 1).values.double(), 1e-3)
-    assert close(found, METHODS.make("input-times-gradient")(passes, x, 1).values.double(), 1e-3)
+    assert close(found, METHODS.make("deep-lift(baseline=black)")(passes, x, 1).values.double(), 1e-6)
+    assert close(found, METHODS.make("input-times-gradient")(passes, x, 1).values.double(), 1e-6)
 
 
 class Before(nn.Module):
@@ -128,9 +127,27 @@ def test_normalisation_ahead_is_a_part_of_the_layers_behind_it(seed: int) -> Non
     """Then epsilon is input × gradient on networks of ReLUs, as it is where none is normalised."""
     network, x = before(seed), pixels(seed, 2)
     expected = METHODS.make("input-times-gradient")(Passes(wrap(network, head="softmax")), x, 1).values.double()
-    found = lrp(network, x, "epsilon(epsilon=1e-12)")
-    assert close(found, expected, 1e-2)  # means add a millionth to what they divide by, whatever epsilon
-    assert close(lrp(network, x[1:], "epsilon(epsilon=1e-12)"), found[1:], 1e-6)
+    found = lrp(network, x, LEAST)
+    assert close(found, expected, 1e-6)
+    assert close(lrp(network, x[1:], LEAST), found[1:], 1e-6)
+
+
+def test_the_laws_of_small_epsilon_need_a_stabiliser_of_their_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broken twin: with that of float32 sums and means add a millionth to what they divide by, whatever epsilon."""
+    seeds = range(20)
+    cases = [(before(seed), pixels(seed)) for seed in seeds] + [(net(seed), pixels(seed)) for seed in seeds]
+    expected = [
+        METHODS.make("input-times-gradient")(Passes(wrap(network, head="softmax")), x, 1).values.double()
+        for network, x in cases
+    ]
+
+    def kept() -> list[bool]:
+        found = (lrp(network, x, LEAST) for network, x in cases)
+        return [close(one, other, 1e-6) for one, other in zip(found, expected, strict=True)]
+
+    assert all(kept())
+    monkeypatch.setattr(affine, "_GUARD", {})
+    assert not all(kept())
 
 
 def test_normalisation_ahead_that_is_handed_on_is_not_input_times_gradient() -> None:
@@ -193,6 +210,14 @@ def test_the_stabiliser_is_in_the_measure_of_what_it_stabilises(seed: int, facto
     assert (stable(z) != 0).all()
     assert stable(torch.zeros(2, 3)).min() > 0
     assert torch.equal(stable(z)[1:], stable(z[1:]))
+
+
+def test_the_stabiliser_is_in_the_measure_of_the_precision() -> None:
+    z = torch.tensor([[3.0, -4.0, 0.0, 0.0]], dtype=torch.float64)  # of root mean square 2.5
+    signs = torch.tensor([[1.0, -1.0, 1.0, 1.0]], dtype=torch.float64)
+    assert close((stable(z) - z) / 2.5e-12, signs, 1e-3)
+    assert torch.equal(stable(z.float()), stable(z.float(), 1e-6))
+    assert close(stable(z, 1e-6) - z, 2.5e-6 * signs, 1e-6)
 
 
 def one_layer(seed: int) -> tuple[Affine, torch.Tensor, torch.Tensor]:

@@ -165,6 +165,15 @@ def test_what_it_is_not_defined_for_is_refused_by_name(words: str, network: nn.M
         ours(network.eval(), picture(*SIZE), 1)
 
 
+def test_where_a_sum_cancels_out_to_the_last_bit_nobody_gets_anything() -> None:
+    x = torch.tensor([[1.5, 2.0, -1.5, 1.0]]).requires_grad_()
+    with propagating(AttentionShares(), None):
+        one, other = (x * 1).chunk(2, 1)
+        answer = one + other
+    (found,) = torch.autograd.grad(answer, x, torch.tensor([[1.0, 3.0]]))
+    assert close(found, torch.tensor([[0.0, 8 / 3, 0.0, 4 / 3]]), 1e-6)
+
+
 def test_sums_hand_on_all_that_they_get_and_no_more() -> None:
     a, b = (torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(seed)).double() for seed in (0, 1))
     x, came = torch.cat([a, b], 2).requires_grad_(), torch.ones(2, 3, 4, dtype=torch.float64)

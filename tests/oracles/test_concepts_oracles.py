@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from sightline.attribution.concepts.craft import Craft
 from sightline.attribution.concepts.deep_feature_factorisation import DeepFeatureFactorisation
 from sightline.attribution.concepts.factors import factorise, strengths_at
 from sightline.attribution.sensitivity import halves
+from sightline.passes.passes import Passes
 from small import close, picture, pooled, seeded
 
 optimize = pytest.importorskip("scipy.optimize")
@@ -182,6 +185,33 @@ def test_craft(network: nn.Sequential) -> None:
         np.testing.assert_allclose(maps.arrays["concepts"][one].flatten(1).T, u, rtol=1e-4, atol=1e-6)
         expected = (u / np.maximum(u.sum(0), 1e-30)) @ indices
         assert close(maps.values[one, 0].flatten().double(), torch.from_numpy(expected), 1e-3)
+
+
+def test_a_concept_is_taken_apart_from_the_crops_that_hold_it() -> None:
+    """The recursion by hand: crops factorised at the later layer, the tenth of them that is strongest at the first."""
+    network, x, part = curved(), picture(24, 24, pictures=3), 1
+    above = Craft(concepts=2, patch=4, samples=2, layer="1", seed=5)
+    method = Craft(concepts=2, samples=4, layer="0", seed=7, within=above, part=part + 1)
+    passes = Passes(network)
+    bank = method.learn(passes, x, passes.layer(x, "0", None))
+    with torch.no_grad():
+        cut = torch.cat([crops_of(picture_[None], 4) for picture_ in x])
+        later, sooner = (network[: end + 1](cut).double() for end in (1, 0))
+        kept = strongest(later.mean((2, 3)), part)
+        floor = network[:1](torch.cat([x, cut[kept]])).double().amin((0, 2, 3)).clamp(max=0)
+    assert len(kept) == math.ceil(len(cut) / 10)
+    expected = factorise(sooner[kept].mean((2, 3)) - floor, 2, 7)
+    assert bank.crops is not None
+    assert torch.equal(bank.crops.pictures, kept // (len(cut) // 3))
+    assert close(bank.directions.double(), expected.directions, 1e-4)
+    assert close(bank.crops.strengths.double(), expected.strengths, 1e-4)
+    other = factorise(sooner.mean((2, 3)) - floor, 2, 7)  # the twin: of all crops
+    assert not close(bank.directions.double(), other.directions, 1e-2)
+
+
+def strongest(crops: torch.Tensor, part: int) -> torch.Tensor:
+    held = factorise(crops, 2, 5).strengths[:, part]
+    return held.argsort(descending=True)[: math.ceil(len(held) / 10)].sort().values
 
 
 def test_halton_is_scipys() -> None:

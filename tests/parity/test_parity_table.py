@@ -30,6 +30,7 @@ def parity() -> Iterator[ModuleType]:
     import parity.authors_concepts
     import parity.authors_masks
     import parity.authors_relevance
+    import parity.authors_transformer
     import parity.measure
 
     yield parity
@@ -67,6 +68,16 @@ def test_attn_lrp_is_its_formula_and_no_other(parity: Any, vit: Any, monkeypatch
     assert difference(parity, vit, "attn-lrp", formula.attn_lrp, double=True) < 1e-5
     monkeypatch.setattr(formula, "DENSE", 0.0)  # the epsilon rule in place of gamma
     assert difference(parity, vit, "attn-lrp", formula.attn_lrp, double=True) > 1e-2
+
+
+def test_relevance_of_attention_is_its_formula_and_no_other(
+    parity: Any, vit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, formula = "attention-relevance(form=lrp)", parity.authors_transformer
+    assert difference(parity, vit, ours, formula.relevance_times_gradient, double=True) < 1e-5
+    assert difference(parity, vit, "attention-relevance", formula.relevance_times_gradient, double=True) > 1e-2
+    monkeypatch.setattr(formula, "by_sum", lambda a, b, came: (came * a / (a + b), came * b / (a + b)))  # not scaled
+    assert difference(parity, vit, ours, formula.relevance_times_gradient, double=True) > 1e-2
 
 
 def test_legrad_is_its_formula_and_not_that_of_one_block(parity: Any, vit: Any) -> None:

@@ -85,6 +85,45 @@ def test_a_word_to_end_leaves_no_half_folder(
         signal.signal(number, before)
 
 
+TOLD_TO_END = """
+import importlib, os, signal, sys, time
+from sightline.cli.main import main
+
+class Last:
+    def __del__(self):
+        os.write(1, b"torn down")
+
+last = Last()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may have told them to ignore it
+def run(arguments):
+    print("before", end=" ")
+    NUMBER and os.kill(os.getpid(), NUMBER)
+    time.sleep(5 if NUMBER else 0)
+    return 0
+
+importlib.import_module("sightline.cli.models").run = run
+sys.argv = ["sightline", "models"]
+sys.exit(main())
+"""
+
+
+def told_to_end(number: int) -> subprocess.CompletedProcess[str]:
+    """A command that gets this signal, or none, in a process that says when the interpreter takes itself apart."""
+    words = [sys.executable, "-c", TOLD_TO_END.replace("NUMBER", str(int(number)))]
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(("number", "code", "words"), [(signal.SIGINT, 130, ""), (signal.SIGTERM, 143, " by SIGTERM")])
+def test_a_command_that_was_told_to_end_is_not_taken_apart_first(number: int, code: int, words: str) -> None:
+    done = told_to_end(number)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "before ", f"sightline: stopped{words}\n")
+
+
+def test_any_other_command_ends_as_python_does() -> None:
+    done = told_to_end(0)
+    assert (done.returncode, done.stdout) == (0, "before torn down")
+
+
 def test_a_process_that_ignores_the_word_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under `nohup`
     try:

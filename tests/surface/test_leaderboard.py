@@ -13,12 +13,12 @@ from document import DOCS, ROOT
 
 from sightline.attribution.table import METHODS
 from sightline.cli import main as command
-from sightline.cli.benchmark import _split
-from sightline.errors import SpecError
+from sightline.errors import SpecError, UsageError
 from sightline.evaluation.worlds.retraining import Small
 from sightline.reports.leaderboard import SCORES, findings, ordered, overall, page
 from sightline.runs import benchmark as running
-from sightline.runs.benchmark import CHEAPER, benchmark, setting
+from sightline.runs.benchmark import AGAIN, CHEAPER, Setting, benchmark, setting
+from sightline.runs.benchmark_plan import Foretold, foretold, within
 
 RECORD = ROOT / "benchmarks" / "results" / "leaderboard.json"
 CHEAP = ("gradient", "grad-cam", "eigen-cam", "lrp")
@@ -101,10 +101,6 @@ def test_the_quick_form_asks_dear_methods_more_cheaply_unless_it_is_told_how() -
         setting(["rize"])
 
 
-def test_names_are_split_at_commas_outside_of_brackets() -> None:
-    assert _split("rise(samples=5, cells=3),grad-cam") == ["rise(samples=5, cells=3)", "grad-cam"]
-
-
 def test_the_command_writes_record_and_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,3 +125,67 @@ def test_the_full_form_trains_again_and_tells_of_it(monkeypatch: pytest.MonkeyPa
     told = page(written)
     assert "(ROAR)" in told
     assert "| `grad-cam` |" in told.split("## Random labels")[1]
+
+
+def test_the_plan_counts_the_maps_and_passes_that_the_run_then_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "QUICK", {"bell": 1, "snow": 1, "plain": 1, "pair": 1})
+    wanted = setting(["grad-cam", "rise(samples=30)", "legrad"], quick=True)
+    known, record = foretold(wanted), benchmark(wanted)
+    assert {row["maps"] for row in record["rows"]} == {known.maps}
+    assert known.contest[wanted.methods[1]] > 2 * known.contest[wanted.methods[0]]
+    assert [str(method) for method in known.untold] == ["legrad"]
+    assert known.again == known.again_seconds == 0
+
+
+def test_training_again_is_foretold_for_cheap_methods_alone() -> None:
+    small = Small(scenes=64, held_out=8, size=32, epochs=1, shares=(0.5,))
+    wanted = replace(setting(["grad-cam", "rise"]), small=small)
+    known = foretold(wanted)
+    assert [str(method) for method in known.each_again] == ["grad-cam"]
+    twice = foretold(replace(wanted, small=replace(small, scenes=640)))
+    assert twice.again > 3 * known.again  # ten times as many batches
+
+
+def _known() -> tuple[Setting, Foretold]:
+    """Three methods of 1, 2 and 10 minutes, and 30 minutes of training again."""
+    wanted = setting(["gradient", "grad-cam", "rise"])
+    cheap, middle, dear = wanted.methods
+    contest = {cheap: 60.0, middle: 120.0, dear: 600.0}
+    return wanted, Foretold(maps=220, contest=contest, again=600.0, each_again={cheap: 600.0, middle: 600.0})
+
+
+def test_what_does_not_fit_into_the_minutes_is_left_out_and_told() -> None:
+    wanted, known = _known()
+    every = within(wanted, known, 43)
+    assert (every.methods, every.small, every.left_out) == (wanted.methods, wanted.small, {})
+    no_training = within(wanted, known, 42)
+    assert no_training.methods == wanted.methods
+    assert no_training.small is None
+    assert "30.0 minutes: no room in 42" in no_training.left_out[AGAIN]
+    few = within(wanted, known, 12)
+    assert [str(method) for method in few.methods] == ["gradient", "grad-cam"]
+    assert "10.0 minutes" in few.left_out["rise"]
+    with pytest.raises(UsageError, match=r"take 1\.5 minutes or more"):
+        within(wanted, replace(known, contest={wanted.methods[2]: 90.0}), 1)
+
+
+def test_what_was_left_out_stands_in_the_record_and_on_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "FULL", {"bell": 1, "snow": 1, "plain": 0, "pair": 1})
+    wanted, known = _known()
+    written = benchmark(within(wanted, known, 5))
+    assert [one["name"] for one in written["refused"]] == ["rise", AGAIN.partition("(")[0].strip()]
+    assert "no room in 5 minutes" in page(written).split("## Not run")[1]
+
+
+def test_the_command_plans_and_leaves_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "board"
+    assert command.main(["benchmark", "--plan", "--methods", "grad-cam,rise", "--out", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert "220 maps of each of 2 methods: rise " in told
+    assert "for training again with the cheap ones (1)" in told
+    assert not out.exists()
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert command.main(["benchmark", "--quick", "--quiet", "--out", str(tmp_path / "file")]) == 2
+    assert "no folder can be made there" in capsys.readouterr().err

@@ -115,3 +115,9 @@ def test_the_command_says_it_in_words_in_the_report_and_in_the_manifest(
     assert manifest["totals"]["passes"]["forward"] > 600
     assert main(["show", "run"]) == 0
     assert "copies of itself" in capsys.readouterr().out
+
+
+def test_where_nothing_that_is_hidden_moves_the_network_nothing_is_concluded() -> None:
+    certain = judged(there(), Spot(bias=200.0))
+    assert (certain.level, certain.ahead) == ("unclear", None)
+    assert "whatever part is hidden" in certain.sentences[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -38,13 +39,31 @@ class Signed(nn.Sequential):
 
 
 @pytest.mark.parametrize(
-    "method", ["grad-cam-plus-plus", "xgrad-cam", "smooth-grad(of=xgrad-cam, samples=2, spread=0)"]
+    "method",
+    [
+        "grad-cam-plus-plus",
+        "xgrad-cam",
+        "eigen-cam",
+        "kpca-cam",
+        "fem",
+        "smooth-grad(of=xgrad-cam, samples=2, spread=0)",
+    ],
 )
 def test_negative_activations_are_told_of_the_picture_that_has_them(method: str) -> None:
     pixels = torch.stack([torch.full((3, 4, 4), 0.9), torch.full((3, 4, 4), 0.1)])
     bright, dark = (" ".join(one.warnings) for one in both(Signed().eval(), pixels, method.replace(")", ", seed=1)")))
     assert "of both signs" not in bright
     assert "of both signs" in dark
+
+
+def test_noise_that_changes_nothing_is_told() -> None:
+    pixels, linear = picture(16, 24, pictures=2), pooled()
+    curved = nn.Sequential(*linear[:2], nn.Conv2d(6, 6, 3), nn.Tanh(), *linear[2:])
+    for network, idle in ((linear, True), (curved, False)):
+        smoothed = both(network, pixels, "smooth-grad-cam-plus-plus(samples=2, layer='1')")
+        for one, plain in zip(smoothed, both(network, pixels, "grad-cam-plus-plus(layer='1')"), strict=True):
+            assert ("noise changes nothing" in " ".join(one.warnings)) == idle
+            assert np.allclose(one.map, plain.map, rtol=1e-4) == idle
 
 
 def test_what_is_missing_from_the_score_is_told_of_the_picture_where_it_is() -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import importlib
 import io
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from sightline.attribution.table import METHODS
 from sightline.cli import main as command
 from sightline.cli.main import main
 from sightline.cli.tables import table
 from sightline.errors import CancelledError, UsageError
+from sightline.evaluation.table import METRICS
 from sightline.runs.pictures import given_pictures, with_masks
+from sightline.spec import Catalogue
 
 FACTORY = """
 import torch
@@ -206,3 +211,17 @@ def test_nobody_listening_is_no_defect(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("sys.stdout", Closed())
     assert main(["models"]) == 141
+
+
+@pytest.mark.parametrize(("kind", "catalogue"), [("method", METHODS), ("metric", METRICS)])
+def test_a_page_is_found_by_every_name_and_its_example_works(
+    kind: str, catalogue: Catalogue[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in catalogue:
+        for word in (name, *catalogue[name].aliases):
+            assert main([f"{kind}s", word]) == 0
+            told = capsys.readouterr().out
+            assert told.startswith(f"{name}: ")
+        example = re.search(rf'^as in --{kind} "(.*)"$', told, flags=re.MULTILINE)
+        assert example is not None or "It has no fields" in told
+        assert example is None or catalogue.make(example[1]).name == name

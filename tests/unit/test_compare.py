@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from sightline.evaluation.baselines import BASELINES, centre, moved, noise, patc
 from sightline.evaluation.comparison import Comparison
 from sightline.evaluation.standing import Contender
 from sightline.evaluation.table import METRICS
-from sightline.reports.compared import About, Strip, Thumb, comparison_html
+from sightline.pictures.scatter import BOTTOM, LINE, Point, scatter_svg
+from sightline.reports.compared import MOST_COLUMNS, About, Strip, Thumb, comparison_html
 from sightline.reports.manifest import read_manifest
 
 SCENES = [render(PICTURES[name]) for name in ("dog", "cat", "owl")]
@@ -128,6 +130,38 @@ def test_maps_of_another_tool_get_the_values_of_the_same_map() -> None:
     assert found.row("theirs").kind == "maps"
     with pytest.raises(UsageError, match="1 maps of theirs for 3 pictures"):
         sightline.compare("demo", IMAGES, ["grad-cam"], FEW, maps={"theirs": [own[0].map]})
+    for taken in ("grad-cam", "random"):
+        with pytest.raises(UsageError, match=f"maps are named '{taken}', as something else"):
+            sightline.compare("demo", IMAGES[:1], ["grad-cam"], FEW, maps={taken: [own[0].map]})
+
+
+@pytest.mark.parametrize(
+    ("map", "said"),
+    [
+        (np.zeros((40, 30)), "a map of 40 × 30 came"),
+        (np.zeros((96, 64)), "it would fit when it is transposed"),
+        (np.zeros((64, 96, 3)), "sum over the channels"),
+        (np.full((64, 96), np.nan), "NaN or infinity"),
+    ],
+)
+def test_a_map_of_another_tool_that_does_not_fit_is_told_in_a_line(
+    place: Path, capsys: pytest.CaptureFixture[str], map: np.ndarray, said: str
+) -> None:
+    """.npy in, value out; and what is wrong with one map does not touch the others."""
+    Path("theirs").mkdir()
+    for name, values in (("good", np.random.default_rng(0).random((64, 96))), ("bad", map)):
+        Image.fromarray(np.random.default_rng(1).integers(0, 255, (64, 96, 3), np.uint8)).save(f"{name}.png")
+        np.save(f"theirs/{name}.npy", values)
+    words = ["compare", "good.png", "bad.png", "--maps", "theirs", "--metrics", "deletion(steps=4),gini", "--json"]
+    assert main(words) == 3
+    out, err = capsys.readouterr()
+    (line,) = [line for line in err.splitlines() if "bad.png" in line and "theirs" in line]
+    assert said in line
+    assert "Traceback" not in err
+    for metric in json.loads(out)["metrics"]:
+        good, bad = metric["values"]["theirs"]
+        assert bad is None
+        assert good is not None
 
 
 def test_wrong_calls_are_refused() -> None:
@@ -251,6 +285,8 @@ def test_the_command_tells_failures_by_its_exit_code(place: Path, capsys: pytest
         ("compare demo:dog --method gradient --target dgo", "did you mean 'dog'"),
         ("compare demo:dog --budget 0", "a whole number from 1 on"),
         ("compare demo:dog --modle demo", "did you mean --model?"),
+        ("compare demo:dog --maps no", "there is no such folder"),
+        ("compare demo:dog --maps empty", "holds no map of these pictures"),
         ("evaluate", "DATA"),
         ("evaluate nowhere", "no truth file 'nowhere'"),
         ("evaluate empty", "empty holds no truth"),
@@ -311,3 +347,35 @@ def test_a_map_that_is_turned_round_wins_nothing_by_it() -> None:
     assert found.mean_rank("turned") == 3
     assert "nearest 0 is best" in found.words()[-1]
     assert "→0" in found.table()
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_the_gallery_names_every_map_side_by_side_or_on_sheets(many: bool) -> None:
+    names = [f"method-{place}" for place in range(MOST_COLUMNS + 1 if many else 3)]
+    found = made({name: [0.1, 0.2] for name in names})
+    thumbs = {name: Thumb(f"data:{name}", (("deletion", "0.1"),)) for name in names}
+    page = comparison_html([found], [Strip("a.jpg", "dog", "data:,", thumbs)], About())
+    gallery = page[page.index("The maps behind the numbers") :]
+    assert ('class="sheet"' in gallery) is many
+    assert ('<table class="gallery">' in gallery) is (not many)
+    for name in names:
+        assert f'src="data:{name}"' in gallery
+        assert f"<bdi>{name}</bdi>" in gallery
+
+
+def test_a_metric_that_gives_every_row_the_same_value_leads_to_nobody() -> None:
+    same = made({"one": [1.0, 1.0], "other": [1.0, 1.0], "random": [1.0, 1.0]})
+    assert not same.tells("deletion")
+    assert "every row has the same value on every picture: it tells nothing here" in same.words()[-1]
+    assert "*" not in same.table().partition("* best method")[0]
+    assert made({"one": [1.0, 0.5], "random": [1.0, 0.4]}).tells("deletion")
+    assert not made({"one": [1.0, 0.5], "random": [1.0, 0.5]}).tells("deletion")
+
+
+def test_names_beside_a_chart_cover_neither_each_other_nor_the_axis() -> None:
+    points = [Point(f"method-{place}", 10.0 * (place + 1), 0.001 * place, front=True) for place in range(5)]
+    drawn = scatter_svg([*points, Point("far", 1.0, 1.0)], chance=("chance", 0.002))
+    heights = [float(found) for found in re.findall(r'y="([\d.]+)" font-size="11"', drawn)]
+    assert len(heights) == 6
+    assert min(np.diff(heights)) >= LINE - 0.1
+    assert max(heights) - 4 <= 320 - BOTTOM + 0.1

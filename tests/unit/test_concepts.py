@@ -16,7 +16,7 @@ from sightline.attribution.concepts.found import Concepts
 from sightline.attribution.result import Attribution
 from sightline.cli.main import main
 from sightline.demo.scenes import PICTURES, render_image
-from sightline.errors import NotSupportedError, TargetError, UsageError
+from sightline.errors import NotSupportedError, SpecError, TargetError, UsageError
 from sightline.models.classifier import Classifier, wrap
 from sightline.passes.passes import Passes
 from sightline.pictures.concepts import MOST_SHOWN, Parts, concepts_figure, in_words, segments, spotlight
@@ -119,11 +119,40 @@ def test_refusals(demo: Classifier) -> None:
         sightline.concepts(demo, pictures, "dff", target="top2")
     with pytest.raises(UsageError, match=r"crops of 500 pixels.* smaller patch, such as craft\(patch="):
         sightline.explain(demo, pictures[0], "craft(patch=500)")
+    with pytest.raises(SpecError, match="within=craft, got grad-cam"):
+        sightline.concepts(demo, pictures, "craft(within=grad-cam)")
+    with pytest.raises(SpecError, match="concepts 1 to 10, got part=11"):
+        sightline.concepts(demo, pictures, "craft(within=craft, part=11)")
+    with pytest.raises(UsageError, match="at a layer before its own, and both are"):
+        sightline.concepts(demo, pictures, "craft(within=craft(patch=32))")
     network, pixels = _plain()
     with pytest.raises(UsageError, match="of 2 sizes"):
         sightline.concepts(network, [pixels, torch.rand(1, 3, 20, 20)], "dff(concepts=2)")
     with pytest.raises(NotSupportedError, match="needs"):
         sightline.explain(wrap(lambda x: x.flatten(1)[:, :4], head="softmax"), torch.rand(1, 3, 8, 8), "dff")
+
+
+def test_a_concept_is_taken_apart_at_a_layer_before_its_own(demo: Classifier, found: Concepts) -> None:
+    pictures = [render_image(PICTURES[name]) for name in NAMES]
+    sooner = sightline.layers(demo)[-2].name
+    text = f"craft(concepts=2, samples=4, layer={sooner}, within=craft(concepts=4, patch=12, seed=0), part=1)"
+    parts = sightline.concepts(demo, pictures, text)
+    assert parts.layer == sooner != found.layer
+    assert len(parts.directions) == 2
+    other = sightline.concepts(demo, pictures, text.replace("part=1", "part=2"))
+    assert not np.allclose(parts.directions, other.directions)
+    with pytest.raises(UsageError, match=r"held by \d of \d+ crops, too few for 9 concepts"):
+        sightline.concepts(demo, pictures, text.replace("concepts=2", "concepts=9").replace("patch=12", "patch=32"))
+
+
+def test_what_taking_apart_costs_is_foreseen(demo: Classifier) -> None:
+    sooner = sightline.layers(demo)[-2].name
+    text = f"craft(concepts=2, samples=4, layer={sooner}, within=craft(concepts=3, patch=12), part=1)"
+    source = render_image(PICTURES["dog-and-cat"])
+    (foreseen,) = sightline.plan(demo, source, text)
+    result = sightline.explain(demo, source, text)
+    assert isinstance(result, Attribution)
+    assert foreseen.passes == result.passes
 
 
 def test_figure_of_one_picture(one: Attribution) -> None:

@@ -60,6 +60,8 @@ class Body(nn.Module):
             return scores * 0 + torch.arange(5.0)
         if self.ill == "rounded":
             return scores.round(decimals=3) + scores.detach()
+        if self.ill == "alike":
+            return scores * 1e-3
         if self.ill == "saturated":
             return scores * 1e4
         return scores * float("nan") if self.ill == "nan" else scores
@@ -88,6 +90,7 @@ def finding(found: Examination, check: str) -> Finding:
         ("batch", "the same alone and in a batch", "care", "picture by picture"),
         ("dead", "the scores are alive", "wrong", "the same scores"),
         ("saturated", "the scores are alive", "care", "every top probability"),
+        ("alike", "the scores are alive", "care", "4 pictures are answered almost alike"),
         ("rounded", "gradients at the pixels", "wrong", "0 everywhere for 4 of 4"),
         ("nan", "scores", "wrong", "NaN"),
         ("", "gradients at the layers", "care", "unused"),
@@ -99,6 +102,14 @@ def test_every_planted_illness_is_found(ill: str, check: str, verdict: str, said
     assert one.verdict == verdict
     assert said in one.words
     assert bool(one.advice) == (verdict in ("care", "wrong"))
+
+
+def test_a_flat_map_of_a_perturbation_is_not_sent_to_perturbations() -> None:
+    facts = Facts(broken=(), kept=8, flat=2, pictures=2, likely=1.0)
+    trust, _, advice = answer_to(METHODS.make("occlusion"), facts)
+    assert trust == "do not trust"
+    assert "score=logit" in advice
+    assert "occlusion" in answer_to(METHODS.make("gradient"), facts)[2]
 
 
 def test_a_healthy_network_is_told_so_and_left_as_it_was() -> None:
@@ -274,7 +285,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
         ("doctor nothing.jpg", "no picture file"),
         ("doctor --model dmo", "did you mean 'demo'"),
         ("doctor --out no/where.json", "give a file in a folder that is there"),
-        ("doctor demo:dog --methods none", "two pictures or more"),
+        ("doctor demo:dog --model nowhere.py:make", "two pictures or more"),  # before the network is looked for
     ):
         assert main(words.split()) == 2
         assert said in capsys.readouterr().err

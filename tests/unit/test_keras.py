@@ -17,9 +17,10 @@ from torch import nn
 from torch.nn import functional
 
 import sightline
-from sightline.errors import LayerError, MissingExtraError, ModelError
+from sightline.errors import LayerError, MissingExtraError, ModelError, NotSupportedError
 from sightline.models.catalogue import load
 from sightline.models.classifier import Classifier, wrap
+from sightline.models.from_keras import layers as keras_layers
 
 os.environ["KERAS_BACKEND"] = "torch"
 keras = pytest.importorskip("keras")
@@ -563,3 +564,74 @@ def test_unknown_applications_are_refused() -> None:
         load("keras/ResNet5")
     with pytest.raises(ModelError, match=r"not be downloaded|cannot make"):
         load("keras/NASNetMobile")
+
+
+def transformer() -> Any:
+    """Patches, two blocks with attention of several heads, their mean; from a seed, 32 × 24 pixels."""
+    keras.utils.set_random_seed(0)
+    given = keras.Input((32, 24, 3))
+    x = L.Reshape((12, 16), name="tokens")(L.Conv2D(16, 8, strides=8, name="patches")(given))
+    for block in ("a", "b"):
+        y = L.LayerNormalization(epsilon=1e-6, name=f"{block}_norm1")(x)
+        heads = 2 if block == "a" else 4
+        x = L.Add(name=f"{block}_sum1")(
+            [x, L.MultiHeadAttention(heads, 6, value_dim=5, name=f"{block}_attention")(y, y)]
+        )
+        y = L.Dense(32, activation="gelu", name=f"{block}_wide")(L.LayerNormalization(name=f"{block}_norm2")(x))
+        x = L.Add(name=f"{block}_sum2")([x, L.Dense(16, name=f"{block}_narrow")(y)])
+    x = L.GlobalAveragePooling1D()(L.LayerNormalization(name="norm")(x))
+    model = keras.Model(given, L.Dense(4, name="head")(x))
+    for layer in model.layers:
+        for variable in layer.weights:
+            if variable.path.endswith("bias"):
+                variable.assign(keras.random.normal(variable.shape, 0, 0.1, seed=3))
+    return model
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["gradient", "integrated-gradients(steps=3)", "grad-cam", "attention-rollout", "attention-relevance", "legrad"],
+)
+def test_attention_is_that_of_keras(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the same model whose attention Keras itself runs."""
+    model = transformer()
+    ours = wrap(model)
+    assert ours.network.foreign == []
+    monkeypatch.delitem(keras_layers._MAKERS, "MultiHeadAttention")
+    keras_runs = wrap(model)
+    assert keras_runs.network.foreign == ["a_attention", "b_attention"]
+    one, other = (sightline.explain(each, PIXELS[0], method, target=2).map for each in (ours, keras_runs))
+    assert np.abs(other).max() > 1e-4
+    assert np.abs(one - other).max() <= 1e-5 * np.abs(other).max()
+
+
+def test_relevance_goes_through_attention_and_is_all_there() -> None:
+    model = transformer()
+    classifier = wrap(model)
+    found = sightline.explain(classifier, PIXELS[0], "attn-lrp", target=2)
+    assert np.abs(found.map).max() > 1e-3
+    with torch.no_grad():
+        scores = classifier.raw_scores(PIXELS[:1])[0]
+    assert found.numbers["score"] == pytest.approx(float(scores[2]), rel=1e-4)
+    kernel = model.get_layer("a_attention").query_dense.kernel
+    kernel.assign(kernel.value * 3)  # what is assigned later holds here, too
+    with torch.no_grad():
+        own = model(PIXELS[:1].permute(0, 2, 3, 1), training=False)[0]
+        assert torch.allclose(classifier.raw_scores(PIXELS[:1])[0], own, atol=1e-5)
+        assert not torch.allclose(own, scores, atol=1e-3)
+
+
+@pytest.mark.parametrize("what", [{"use_gate": True}, {"sliding_window": 3}])
+def test_attention_that_does_more_is_run_by_keras(what: dict[str, Any]) -> None:
+    given = keras.Input((32, 24, 3))
+    x = L.Reshape((12, 16))(L.Conv2D(16, 8, strides=8)(given))
+    model = keras.Model(
+        given, L.Dense(4)(L.GlobalAveragePooling1D()(L.MultiHeadAttention(2, 8, name="more", **what)(x, x)))
+    )
+    classifier = wrap(model)
+    assert classifier.network.foreign == ["more"]
+    with torch.no_grad():
+        own = model(PIXELS.permute(0, 2, 3, 1), training=False)
+    assert torch.allclose(classifier.raw_scores(PIXELS).detach(), own, atol=1e-5)
+    with pytest.raises(NotSupportedError, match="does not know layer 'more'"):
+        sightline.explain(classifier, PIXELS[0], "attn-lrp", target=1)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+import sightline
 from sightline.errors import LayerError
 from sightline.models.layers import full_name
 from sightline.models.targets import Target
@@ -170,6 +171,46 @@ def test_a_block_counted_from_the_end_is_the_block_itself() -> None:
 def test_a_shared_relu_is_refused_and_others_are_offered() -> None:
     with pytest.raises(LayerError, match=r"'layer4.2.relu' runs 3 times in one pass.*'layer4'"):
         look(made(torchvision.resnet50), (64, 96), "layer4.2.relu")
+
+
+class Again(nn.Module):
+    """Both of its layers on a grid run twice; behind each run of the second there is a module that runs once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.again, self.head = (
+            nn.Conv2d(3, 4, 3, padding=1),
+            nn.Conv2d(4, 4, 3, padding=1),
+            nn.Linear(4, 3),
+        )
+        self.here, self.there = nn.Identity(), nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x) + self.first(x.flip(1))
+        x = self.here(self.again(x).relu())
+        x = self.there(self.again(x).relu())
+        scores: torch.Tensor = self.head(x.mean((2, 3)))
+        return scores
+
+
+@pytest.mark.parametrize("method", ["grad-cam", "score-cam", "excitation-backprop", "craft", "relevance-cam"])
+@pytest.mark.parametrize("layer", [None, "again"])
+def test_where_every_layer_runs_twice_the_refusal_says_so_and_what_to_do(layer: str | None, method: str) -> None:
+    pixels = torch.rand(3, 8, 12, generator=torch.Generator().manual_seed(0))
+    says = r"run several times in one pass \('again' 2 times, 'first' 2 times\): put a module of its own.*layer="
+    if layer is not None:
+        says = f"'again' runs 2 times in one pass.*{says}"
+    with pytest.raises(LayerError, match=says):
+        sightline.explain(seeded(Again)(), pixels, method, target=1, layer=layer)
+
+
+def test_a_run_that_has_a_module_of_its_own_behind_it_can_be_looked_at() -> None:
+    """By hand: where only a mean and a linear layer follow, the gradient of class 1 is its weights over the cells."""
+    network = seeded(Again)()
+    here, there = look(network, (8, 12), "here"), look(network, (8, 12), "there")
+    assert torch.allclose(there.activations, network.again(here.activations).relu(), atol=1e-6)
+    assert torch.allclose(there.gradients[0, :, 3, 4], network.head.weight[1] / 96, atol=1e-6)
+    assert not torch.allclose(here.gradients, there.gradients, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import pytest
@@ -282,3 +283,20 @@ def test_a_function_that_autograd_goes_through_has_gradients_when_it_is_declared
     assert (one.map == other.map).all()
     with pytest.raises(NotSupportedError, match="function without layers"):
         explain(declared, pictures(), "grad-cam")
+
+
+def test_answers_of_a_long_question_are_not_kept_one_by_one() -> None:
+    """Small answers between large batches keep the allocator from using their memory again: it would grow."""
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(4 * 36, 5))
+    runner = Passes(network, runtime="eager")._runner
+    alive: list[weakref.ref[torch.Tensor]] = []
+
+    def ask(rows: slice) -> torch.Tensor:
+        assert sum(one() is not None for one in alive) <= 1
+        answers = torch.arange(100.0)[rows, None].repeat(1, 5)
+        alive.append(weakref.ref(answers))
+        return answers
+
+    found = runner.asked(100, torch.rand(1, 3, 8, 8), ask)
+    assert len(alive) > 2
+    assert torch.equal(found, torch.arange(100.0)[:, None].repeat(1, 5))

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from sightline.cli.main import main
+from sightline.cli.maps import folders_of
 from sightline.demo.scenes import PICTURES, render
 from sightline.errors import UsageError
 from sightline.evaluation.masks import as_mask
@@ -238,6 +239,31 @@ def test_maps_of_another_tool(data: Path, tmp_path: Path) -> None:
     (folder / "a.npy").write_bytes(b"no array")
     with pytest.raises(UsageError, match=r"the map a\.npy is no array"):
         maps_of(folder, entries)
+
+
+def test_a_map_of_another_tool_is_never_taken_for_another_pictures(data: Path, tmp_path: Path) -> None:
+    (data / "t.csv").write_text("file,x0,y0,x1,y1\na.png,5,4,25,20\na.jpg,5,4,25,20\n")
+    Image.open(data / "a.png").save(data / "a.jpg")
+    entries = entries_of(data, truth_of(data, None), None).entries
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    np.save(folder / "a.npy", np.ones((HEIGHT, WIDTH)))
+    with pytest.raises(UsageError, match=r"a\.npy could be the map of 2 pictures of that name: call it a\."):
+        maps_of(folder, entries)
+    for place, entry in enumerate(entries):
+        np.save(folder / f"{Path(entry.path).name}.npy", np.full((HEIGHT, WIDTH), place))
+    assert [one.max() for one in maps_of(folder, entries)] == [0, 1]
+
+
+def test_folders_of_maps_have_names_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("one/maps", "two/maps", "theirs"):
+        Path(name).mkdir(parents=True)
+    assert list(folders_of(["one/maps", "two/maps/", "./theirs"])) == ["one/maps", "two/maps/", "theirs"]
+    with pytest.raises(UsageError, match="given twice"):
+        folders_of(["theirs", "./theirs/"])
+    with pytest.raises(UsageError, match="no such folder"):
+        folders_of(["ours"])
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -173,12 +173,26 @@ class Method(Named):
         with passes, torch.inference_mode(False):
             maps = self._attributed(passes, pixels, target)
         if not torch.isfinite(maps.values).all():
-            raise NonFiniteError(f"{self.name} gave a map that is NaN or infinite")
+            raise NonFiniteError(f"{self} gave a map that is NaN or infinite{self._instead()}")
         return maps
+
+    @property
+    def begins_at(self) -> Any:
+        """The baseline that a way begins at, of this method or of the one that it wraps; None where there is none."""
+        return getattr(self, "baseline", None) or getattr(getattr(self, "of", None), "begins_at", None)
+
+    def _instead(self, said: str = "gradient") -> str:
+        """What to try where NaN or infinity came, as an error says it."""
+        if (baseline := self.begins_at) is not None:
+            return f"; it began at baseline={baseline}: try baseline={'mean' if str(baseline) == 'blur' else 'blur'}"
+        none = "gradient" in said and self.traits.needs is not Needs.SCORES
+        return "; use a method that needs no gradient, such as occlusion" if none else ""
 
     def _attributed(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         try:
             return self.attribute(passes, pixels, target)
+        except NonFiniteError as error:
+            raise NonFiniteError(f"{self}: {error}{self._instead(str(error))}") from error
         except TypeError as error:  # as torch says it of Apple's GPUs
             if passes.device.type != "mps" or "float64" not in str(error):
                 raise

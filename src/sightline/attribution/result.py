@@ -71,6 +71,9 @@ class Origin:
     versions: Mapping[str, str]
     runtime: str = "torch"
     """What answered the questions that need no gradient: torch, or a compiled program, or why there was none."""
+    numbers: str = "float32"
+    """What the passes behind the map computed in, whatever `precision` was asked for: `float32`, `bfloat16`, `float32,
+    back in bfloat16`, several of them, or what the network's own weights are."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -94,7 +97,7 @@ class Attribution:
         numbers: what else the method measured, such as `completeness_error`.
         arrays: what else the method saw, such as the label map under occlusion.
         names: class index → name, of the classes that the arrays tell of.
-        origin: network, preparation, precision, versions.
+        origin: network, preparation, versions; the precision that was asked for, and the numbers that passes were in.
     """
 
     map: NDArray[np.float32]
@@ -202,6 +205,7 @@ class Attribution:
             "numbers": dict(self.numbers),
             "warnings": list(self.warnings),
             "precision": self.origin.precision,
+            "computed_in": self.origin.numbers,
             "device": self.origin.device,
             "runtime": self.origin.runtime,
             "versions": dict(self.origin.versions),

@@ -6,18 +6,35 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from sightline.cli.comparing import listed
 from sightline.cli.parser import Parser, whole
+from sightline.errors import UsageError
+
+if TYPE_CHECKING:
+    from sightline.runs.benchmark import Setting
+    from sightline.runs.benchmark_plan import Foretold
 
 RECORD, PAGE = "leaderboard.json", "leaderboard.md"
+_DEAREST = 5
+_ON_TOP = "At the pace of passes measured just now; drawing scenes and judging the maps come on top."
+_EXAMPLES = """examples:
+  sightline benchmark --quick --methods grad-cam,gradient
+  sightline benchmark --plan
+  sightline benchmark --minutes 60 --out leaderboard
+
+What it will take is told before it begins. Without --quick: 20 scenes of each sort, every method at its defaults, and
+small networks trained again without what a map points at (ROAR) and on random labels."""
 
 
 def add_arguments(parser: Parser) -> None:
     """The options of the command."""
     parser.description = (
         "Runs every method on the built-in networks and on drawn scenes whose evidence is known, beside contestants "
-        f"that know nothing. Prints the table, writes {RECORD} and {PAGE}. Without --quick: hours."
+        f"that know nothing. Prints the table, writes {RECORD} and {PAGE}."
     )
+    parser.epilog = _EXAMPLES
     parser.add_argument(
         "--quick", action="store_true", help="few scenes, dear methods asked more cheaply: some minutes on two cores"
     )
@@ -26,11 +43,17 @@ def add_arguments(parser: Parser) -> None:
         "--methods",
         dest="methods",
         action="append",
-        default=[],
-        metavar="NAME",
-        help="a method with its fields; repeat for more (default: all that `sightline methods` lists)",
+        metavar="LIST",
+        help="names with commas between, as in grad-cam,occlusion(window=64), or all (the default)",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=whole(1),
+        metavar="N",
+        help="leave out what would not fit into N minutes, the dearest methods first; it is told",
     )
     parser.add_argument("--seed", type=whole(0), default=0, metavar="N", help="of scenes and intervals (default: 0)")
+    parser.add_argument("--plan", action="store_true", help="print what it would take on this machine, and stop")
     parser.add_argument(
         "--out",
         type=Path,
@@ -39,38 +62,63 @@ def add_arguments(parser: Parser) -> None:
         help="folder for the record and the page (default: sightline-out/benchmark)",
     )
     parser.add_argument("--page", type=Path, metavar="FILE", help=f"where the page goes (default: {PAGE} in --out)")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--quiet", action="store_true", help="no plan and no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the contest, write its record and its page; the exit code."""
     from sightline.reports.leaderboard import page, rows_of
     from sightline.runs.benchmark import benchmark, setting
+    from sightline.runs.benchmark_plan import foretold, within
 
-    names = [name.strip() for given in arguments.methods for name in _split(given)]
-    wanted = setting([] if names == ["all"] else names, quick=arguments.quick, seed=arguments.seed)
-    record = benchmark(wanted, (lambda _: None) if arguments.quiet else _say)
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    names = listed(arguments.methods, [])
+    wanted = setting([] if "all" in names else names, quick=arguments.quick, seed=arguments.seed)
+    if arguments.plan or arguments.minutes is not None or not arguments.quiet:
+        known = foretold(wanted)
+        if arguments.minutes is not None:
+            wanted = within(wanted, known, arguments.minutes)
+        if arguments.plan or not arguments.quiet:
+            print(_plan_words(wanted, known), file=sys.stdout if arguments.plan else sys.stderr, flush=True)
+    if arguments.plan:
+        return 0
     place = arguments.page or arguments.out / PAGE
-    place.parent.mkdir(parents=True, exist_ok=True)
+    for folder in (arguments.out, place.parent):  # before the hours, not after them
+        _made(folder)
+    record = benchmark(wanted, (lambda _: None) if arguments.quiet else _say)
     (arguments.out / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     place.write_text(page(record), encoding="utf-8")
     print(_table(rows_of(record)))
+    for one in record["refused"]:
+        print(f"not run: {one['spec']}: {one['reason']}")
     print(arguments.out / RECORD)
     print(place)
     return 0
 
 
-def _split(text: str) -> list[str]:
-    """A list at its commas, but not at those within brackets: `a,b(c=1,d=2)` is two methods."""
-    depth, parts = 0, [""]
-    for letter in text:
-        depth += {"(": 1, ")": -1}.get(letter, 0)
-        if letter == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return [part for part in parts if part.strip()]
+def _made(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder}: no folder can be made there: {error.strerror or error}") from error
+
+
+def _plan_words(wanted: Setting, known: Foretold) -> str:
+    """How long what is left of a benchmark will take, and what takes longest."""
+    from sightline.cli.planning import duration
+
+    kept = {method: seconds for method, seconds in known.contest.items() if method in wanted.methods}
+    dearest = sorted(kept, key=lambda method: -kept[method])[:_DEAREST]
+    named = ", ".join(f"{method} {duration(kept[method])}" for method in dearest)
+    named += ", …" if len(kept) > len(dearest) else ""
+    lines = [f"About {duration(sum(kept.values()))} for {known.maps} maps of each of {len(kept)} methods: {named}"]
+    if wanted.small is not None:
+        each = [seconds for method, seconds in known.each_again.items() if method in kept]
+        again = duration(known.again + sum(each))
+        lines.append(f"About {again} for training again with the cheap ones ({len(each)}).")
+    if known.untold:
+        lines.append(f"Not known beforehand: {', '.join(map(str, known.untold))}.")
+    lines += [f"left out: {name}: {reason}" for name, reason in wanted.left_out.items()]
+    return "\n".join([*lines, _ON_TOP])
 
 
 def _table(rows: list[list[str]]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sightline.cli.checks import check_masks, check_target
 from sightline.cli.comparing import add_how, contest_of_words, listed, methods_of, perform
+from sightline.cli.maps import add_maps, folders_of
 from sightline.cli.network import add_network, classifier_of
 from sightline.cli.parser import Parser
 from sightline.errors import UsageError
@@ -30,6 +31,7 @@ _EXAMPLES = """examples:
   sightline compare photos/ --methods all --budget 200 --metrics "deletion(steps=28),road" --out compared
   sightline compare demo:dog demo:cat --methods grad-cam,gradient --metrics pointing-game
   sightline compare one.jpg two.jpg --boxes boxes.csv --metrics pointing-game,max-box-acc
+  sightline compare photos/ --maps maps-of-another-tool/ --methods grad-cam --metrics deletion,gini
 
 Two random maps and the centre of the picture are always compared, too: a method that is not better than they are says
 nothing. With one picture no interval is claimed; few pictures cannot tell many methods apart, which is said.
@@ -52,6 +54,7 @@ def add_arguments(parser: Parser) -> None:
         help="where the objects are, as `sightline evaluate` takes it: CSV, COCO JSON, VOC XML or a folder of masks; "
         "the truth's class is then explained, unless --target is given",
     )
+    add_maps(what)
     add_how(parser, " and ".join(METRICS), OUT)
     parser.set_defaults(target=None)
 
@@ -62,14 +65,17 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.mask and arguments.boxes:
         raise UsageError("--mask and --boxes both say where the objects are: give one of them")
+    folders = folders_of(arguments.maps or ())
     pictures = with_masks(given_pictures(arguments.pictures), arguments.mask or [])
     for word, what in ((arguments.weights, "weights"), (arguments.labels, "labels")):
         if word is not None:
             existing_file(word, what)
     with contextlib.redirect_stdout(sys.stderr):
         from sightline.evaluation.evaluate import as_metrics
+        from sightline.runs.truth.maps import maps_of
 
-        metrics, methods = as_metrics(listed(arguments.metrics, METRICS)), methods_of(arguments)
+        metrics = as_metrics(listed(arguments.metrics, METRICS))
+        methods = methods_of(arguments) if arguments.methods or not folders else ()
         truth = None if arguments.boxes is None else _truth(arguments.boxes)
         check_masks(metrics, pictures if truth is None else [], given=bool(arguments.mask))
         if truth is not None and not any(metric.traits.needs_mask for metric in metrics):
@@ -80,9 +86,10 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.target is not None:
             check_target(arguments.target, classifier)
         entries, notes = _entries(arguments, pictures, truth, classifier, metrics)
+        maps = {name: maps_of(folder, entries) for name, folder in folders.items()}
 
     def work(classifier: Classifier) -> tuple[Contest, Callable[[Comparison], Sequence[Comparison]]]:
-        return contest_of_words(arguments, classifier, entries, (methods, metrics)), lambda _: ()
+        return contest_of_words(arguments, classifier, entries, (methods, metrics), maps), lambda _: ()
 
     return perform(arguments, classifier, work, notes=notes)
 

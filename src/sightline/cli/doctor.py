@@ -73,8 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
     out = None if arguments.out is None else _file(arguments.out)
     pictures = [one.source for one in readable(given, lambda line: print(line, file=sys.stderr, flush=True))]
     with contextlib.redirect_stdout(sys.stderr):
-        from sightline.doctor.examine import examine
+        from sightline.doctor.examine import check_many, examine
 
+        check_many(pictures)
         methods = _methods(arguments.methods)
         classifier = classifier_of(arguments)
         found = examine(classifier, pictures, methods, _progress, quick=arguments.quick)

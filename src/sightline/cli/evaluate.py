@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from sightline.cli.checks import check_target
 from sightline.cli.comparing import add_how, contest_of_words, listed, methods_of, perform
+from sightline.cli.maps import add_maps, folders_of
 from sightline.cli.network import add_network, classifier_of
 from sightline.cli.parser import Parser, whole
-from sightline.errors import UsageError
 
 if TYPE_CHECKING:
     from sightline.evaluation.comparison import Comparison
@@ -42,7 +42,7 @@ def add_arguments(parser: Parser) -> None:
     what.add_argument("--truth", metavar="FILE", help="the truth, where it is not found by what is there")
     add_network(what, target="in place of the truth's class (default: that, else top)")
     what.add_argument("--most", type=whole(1), metavar="N", help="only the first N pictures of the truth")
-    what.add_argument("--maps", action="append", metavar="DIR", help="maps of another tool: one .npy a picture, h × w")
+    add_maps(what)
     add_how(parser, " and ".join(METRICS), OUT)
     parser.set_defaults(target=TRUTH)
 
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     data = _place(arguments.data)
     truth_file = None if arguments.truth is None else _place(arguments.truth)
-    folders = {Path(word).name or word: _folder(word) for word in arguments.maps or ()}
+    folders = folders_of(arguments.maps or ())
     for word, what in ((arguments.weights, "weights"), (arguments.labels, "labels")):
         if word is not None:
             existing_file(word, what)
@@ -94,10 +94,3 @@ def _place(word: str) -> Path:
 
     path = Path(word).expanduser()
     return path if path.is_dir() else existing_file(word, "truth")
-
-
-def _folder(word: str) -> Path:
-    path = Path(word).expanduser()
-    if not path.is_dir():
-        raise UsageError(f"--maps {word}: there is no such folder")
-    return path

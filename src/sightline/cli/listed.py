@@ -10,8 +10,10 @@ from typing import Any
 from sightline.cli.parser import Parser
 from sightline.cli.tables import table
 from sightline.errors import SpecError, plain_word, unknown
+from sightline.spec_text import write
 
 Entry = dict[str, Any]
+_TRAITS = {"aliases": "also called"}
 UNLIMITED = 1 << 20
 """A limit from here on only keeps numbers sane; it is not told."""
 
@@ -45,7 +47,7 @@ def first_sentence(entry: Entry) -> str:
 def _named(name: str, kind: str, entries: Sequence[Entry]) -> Entry:
     word = name.partition("(")[0]
     for entry in entries:
-        if plain_word(entry["name"]) == plain_word(word):
+        if plain_word(word) in map(plain_word, (entry["name"], *entry["aliases"])):
             return entry
     raise SpecError(unknown(kind, word, [entry["name"] for entry in entries]))
 
@@ -53,9 +55,9 @@ def _named(name: str, kind: str, entries: Sequence[Entry]) -> Entry:
 def _page(entry: Entry) -> str:
     """One method or metric, with every field."""
     traits = [
-        [key.replace("_", " "), _word(value)]
+        [_TRAITS.get(key, key.replace("_", " ")), _trait(value)]
         for key, value in entry.items()
-        if key not in ("name", "summary", "fields")
+        if key not in ("name", "summary", "fields") and value != []
     ]
     lines = [f"{entry['name']}: {first_sentence(entry)}", "", table(["trait", ""], traits)]
     if not entry["fields"]:
@@ -68,6 +70,10 @@ def _page(entry: Entry) -> str:
     example = f"{entry['name']}({first['name']}={_word(_spec(first['default']))})"
     lines += ["", table(["field", "takes", "default", "meaning"], fields)]
     return "\n".join([*lines, "", f'as in --{_option(entry)} "{example}"'])
+
+
+def _trait(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else _word(value)
 
 
 def _option(entry: Entry) -> str:
@@ -92,4 +98,6 @@ def _spec(default: Any) -> Any:
 def _word(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list):
+        return write(tuple(value))
     return "none" if value is None else str(value)

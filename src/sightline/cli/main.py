@@ -16,7 +16,15 @@ from importlib import import_module, metadata
 from pathlib import Path
 
 from sightline.cli.parser import Parser, unknown_option
-from sightline.cli.streams import EndedError, drop_output, ending_in_order, of_the_machine, open_closed_streams
+from sightline.cli.streams import (
+    ENDED,
+    EndedError,
+    drop_output,
+    ending_in_order,
+    leave,
+    of_the_machine,
+    open_closed_streams,
+)
 from sightline.errors import CancelledError, SightlineError, UsageError, nearest
 
 DEFECT, WRONG, STOPPED = 1, 2, 130
@@ -43,8 +51,19 @@ exit codes: 0 done, 2 the command was wrong, 3 some pictures failed, 1 a defect 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command with these words (the process's own by default); the exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    """Run the command with these words; the exit code.
+
+    Args:
+        argv: without them the process is the command: its own words are taken, and where it was told to end it does so
+            at once.
+    """
+    code = _main(list(sys.argv[1:] if argv is None else argv))
+    if argv is None and code > ENDED:
+        leave(code)
+    return code
+
+
+def _main(words: list[str]) -> int:
     debug = "--debug" in words
     open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
@@ -57,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(words)
     except BrokenPipeError:  # the reader (`| head`) has gone
         drop_output()
-        return 128 + 13
+        return ENDED + 13
     except KeyboardInterrupt:
         return _told("stopped", STOPPED, debug)
     except CancelledError as error:

@@ -55,7 +55,7 @@ def _row(one: Plan) -> list[str]:
 
 def duration(seconds: float) -> str:
     """Seconds as a person says them."""
-    if seconds < 100:
+    if seconds < 99.5:  # from there on two digits would be 1e+02
         return f"{seconds:.2g} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 

@@ -46,8 +46,7 @@ def examine(
         UsageError: fewer than two pictures.
         PictureError: a picture that cannot be read.
     """
-    if len(pictures) < 2:
-        raise UsageError("an examination needs two pictures or more, better ten that the network knows")
+    check_many(pictures)
     ready = [prepare(source, place, classifier) for place, source in enumerate(pictures)]
     found: list[Finding] = []
     for finding in _network(classifier, ready):
@@ -63,6 +62,16 @@ def examine(
         findings=tuple(found),
         methods=tuple(tried),
     )
+
+
+def check_many(pictures: Sequence[Any]) -> None:
+    """Refuse too few pictures, which can be done before the network is loaded.
+
+    Raises:
+        UsageError: fewer than two.
+    """
+    if len(pictures) < 2:
+        raise UsageError("an examination needs two pictures or more, better ten that the network knows")
 
 
 def _methods(

@@ -17,6 +17,8 @@ from sightline.testing import check_classifier
 from sightline.types import Pixels
 
 SATURATED = 0.9999
+BARELY = 0.01
+"""Probabilities that differ by less over all pictures are almost alike."""
 DEAD = 1e-6
 """Scores that differ by less, relative to the largest, are the same."""
 _NAMED = 4
@@ -78,28 +80,36 @@ def contract(classifier: Classifier, pixels: Pixels) -> Iterator[Finding]:
 def answers(passes: Passes, pixels: Pixels) -> Finding:
     """Scores that are all the same, or probabilities that nothing moves any more."""
     scores = passes.scores(pixels)
-    top = passes.probabilities(scores).amax(1)
+    each = passes.probabilities(scores)
+    top, moved = each.amax(1), float((each.amax(0) - each.amin(0)).max())
     apart = float((scores.amax(0) - scores.amin(0)).max()) / max(1e-30, float(scores.abs().max()))
     classes = len(scores.argmax(1).unique())
     numbers = {"apart": apart, "mean_probability": float(top.mean()), "top_classes": float(classes)}
     check, advice = "the scores are alive", ""
     verdict: Verdict
     if apart < DEAD:
+        rounded = "probabilities" in passes.head and float(top.min()) > SATURATED
         return Finding(
             check=check,
             verdict="wrong",
             words=f"all {len(pixels)} pictures get the same scores: whatever is shown, the network says the same",
-            advice="check that the weights were loaded and that the preparation fits",
+            advice="its probabilities are 0 and 1 to the last digit: give the network without its softmax or sigmoid"
+            if rounded
+            else "check that the weights were loaded and that the preparation fits",
             numbers=numbers,
         )
     if float(top.min()) > SATURATED:
         verdict, advice = "care", "explain scores, not probabilities: occlusion(score=logit), gradients of the logits"
         words = f"every top probability is above {SATURATED:.2%}: hiding a part will hardly move it"
+    elif moved < BARELY:
+        verdict, advice = "care", "check that the weights are those of a trained network, and the preparation"
+        words = f"the {len(pixels)} pictures are answered almost alike: no probability differs by more than {moved:.2%}"
     elif classes == 1 and len(pixels) >= 4:
         verdict, advice = "care", "check the preparation and the class names; give pictures of several classes"
         words = f"all {len(pixels)} pictures are taken for one class"
     else:
-        verdict, words = "ok", f"{classes} classes for {len(pixels)} pictures, mean top probability {top.mean():.0%}"
+        kinds = "one class" if classes == 1 else f"{classes} classes"
+        verdict, words = "ok", f"{kinds} for {len(pixels)} pictures, mean top probability {top.mean():.0%}"
     return Finding(check=check, verdict=verdict, words=words, advice=advice, numbers=numbers)
 
 

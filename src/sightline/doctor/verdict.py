@@ -72,7 +72,10 @@ def verdict(method: Method, facts: Facts) -> tuple[Trust, str, str]:
         advice = _BROKEN.get(cell.statement.partition("-")[0], "report it")
         return "do not trust", f"it does not keep the contract on this network ({cell.words} {cell.note})", advice
     if facts.flat == facts.pictures:
-        advice = "look at the findings about scores and gradients above; try another layer, or occlusion"
+        way = (
+            "score=logit, or larger parts" if method.traits.family == "perturbation" else "another layer, or occlusion"
+        )
+        advice = f"look at the findings about scores and gradients above; try {way}"
         return "do not trust", "its maps are the same everywhere: they say nothing", advice
     words = "; ".join(_measured(facts))
     if facts.forgets is not None and abs(facts.forgets) >= STUCK:

@@ -12,7 +12,8 @@ picture sooner than the same number in a patch does, so that noise has a better 
     some     better than three quarters of the copies, and ahead by 1 spread or more; or strong, but the same for
              another class
     none     neither: pointing elsewhere would have done as well. Also a map that is the same everywhere
-    unclear  the network gives the target less than 5 %: there is little to lose or to win
+    unclear  the network gives the target less than 5 %, or the same whatever is hidden: there is little to lose or to
+             win
 
 Whether it tells classes apart: the method is asked for the strongest other class, too, where that is cheap; Spearman's
 rank correlation of both maps from 0.9 on means that it does not. The thresholds are ours, set on photographs and
@@ -190,7 +191,7 @@ def _belief(one: Attribution, besides: tuple[Beside, ...], other: OtherClass | N
 
 
 def _level(one: Attribution, ahead: float | None, beaten: int, other: OtherClass | None) -> Level:
-    if one.target.probability < FAINT:
+    if one.target.probability < FAINT or (ahead is None and not is_flat(one.map)):
         return "unclear"
     if ahead is None or ahead < 1 or beaten < 0.75 * COPIES:
         return "none"
@@ -203,7 +204,12 @@ def _sentences(one: Attribution, level: Level, ahead: float | None, beaten: int,
     said = []
     if is_flat(one.map):
         return ["The map is the same everywhere: it says nothing."]
-    if level == "unclear":
+    if level == "unclear" and one.target.probability >= FAINT:
+        said.append(
+            f"The network gives the target {one.target.probability:.1%} whatever part is hidden: no such number "
+            "tells a good map from a bad one. Explain its score: deletion and insertion look at the probability."
+        )
+    elif level == "unclear":
         said.append(
             f"The network gives the target only {one.target.probability:.1%}: there is little to lose or to win, and "
             "no number tells a good map from a bad one."

@@ -18,6 +18,7 @@ from sightline.evaluation.differences import Better, Difference, differences, fr
 from sightline.evaluation.rows import filled, of_places, there
 from sightline.evaluation.standing import Contender, Standing
 
+_SAME = 1e-9
 BY_CLASS = "pointing-game"
 """The metric that is also told as the mean over classes, as its authors do."""
 
@@ -41,6 +42,7 @@ class Comparison:
         curves: metric → row → its curve on every picture, None where there is none, of metrics that judge all pictures
             together.
         only: which of the pictures these are, where they are not all of them, in words.
+        cautions: what maps and values came with, that must be known before believing them; of all pictures.
     """
 
     model: str
@@ -56,6 +58,7 @@ class Comparison:
     places: tuple[int, ...] = ()
     curves: Mapping[str, Mapping[str, Sequence[Curve | None]]] = field(default_factory=dict)
     only: str = ""
+    cautions: tuple[str, ...] = ()
 
     @cached_property
     def judged(self) -> tuple[Metric, ...]:
@@ -75,6 +78,12 @@ class Comparison:
         if curves is None or judge is None or not judge.traits.joint:
             return None
         return judge.jointly([curve for curve in curves if curve is not None])
+
+    def tells(self, metric: Metric | str) -> bool:
+        """Whether any two rows differ in a metric at all, on any picture."""
+        columns = zip(*self.counted(metric).values(), strict=True)
+        each = ([one for one in column if one is not None] for column in columns)
+        return any(column and max(column) - min(column) > _SAME * max(map(abs, column)) for column in each)
 
     def row(self, name: str) -> Contender:
         """The row of this name."""
@@ -175,6 +184,7 @@ class Comparison:
             places=tuple(self.places[place] for place in places),
             curves=curves,
             only=words,
+            cautions=(),
         )
 
     def words(self) -> list[str]:
@@ -219,6 +229,7 @@ class Comparison:
                 for metric in self.judged
             ],
             "words": self.words(),
+            "cautions": list(self.cautions),
             "refused": dict(self.refused),
             "failures": [dict(one) for one in self.failures],
         }

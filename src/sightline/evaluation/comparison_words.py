@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sightline.evaluation.comparison import Comparison
     from sightline.evaluation.standing import Contender
 
+_MOST_CAUTIONS = 6
 _MARKS = "* best method   ≈ cannot be told apart from it   ° not shown to be better than the best baseline"
 
 
@@ -47,7 +48,16 @@ def text(found: Comparison) -> str:
     ]
     several = len(found.pictures) > 1
     lines = _aligned([head, *rows])
-    return "\n".join([*lines, *([_MARKS] if several else []), "", *found.words()])
+    return "\n".join([*lines, *([_MARKS] if several else []), "", *found.words(), *_cautions(found)])
+
+
+def _cautions(found: Comparison) -> list[str]:
+    """The first warnings, as many as one reads beneath a table."""
+    if not found.cautions:
+        return []
+    more = len(found.cautions) - _MOST_CAUTIONS
+    first = [f"  {one}" for one in found.cautions[:_MOST_CAUTIONS]]
+    return ["", "to know:", *first, *([f"  and {more} more, in `cautions`"] if more > 0 else [])]
 
 
 def csv_text(found: Comparison) -> str:
@@ -80,7 +90,7 @@ def html_table(found: Comparison) -> str:
 def mark(found: Comparison, metric: Metric, name: str) -> str:
     """`*` the best method, `≈` not told apart from it, `°` not shown to be better than the best baseline."""
     one = found.standings(metric)[name]
-    if found.row(name).kind == "baseline" or one.interval.n == 1:
+    if found.row(name).kind == "baseline" or one.interval.n == 1 or not found.tells(metric):
         return ""
     first = "*" if name == found.best(metric) else "≈" if one.to_best and one.to_best.verdict == "noise" else ""
     return first + ("°" if one.to_chance and one.to_chance.verdict in ("noise", "worse") else "")
@@ -153,6 +163,8 @@ def _metric(found: Comparison, metric: Metric) -> str:
     if best is None:
         return f"{better}: no method was judged."
     methods = [name for name in standings if found.row(name).kind != "baseline"]
+    if len(standings) > 1 and not found.tells(metric):
+        return f"{better}: every row has the same value on every picture: it tells nothing here."
     level = [name for name in methods if standings[name].interval.mean == standings[best].interval.mean]
     lead = "has" if len(methods) == 1 else "leads with" if len(level) == 1 else f"and {len(level) - 1} more lead with"
     said = [f"{better}: {best} {lead} {standings[best].interval.words()}"]

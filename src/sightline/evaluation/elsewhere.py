@@ -25,7 +25,8 @@ from sightline.evaluation.result import Judgement
 from sightline.evaluation.subject import Subject, of_attribution
 from sightline.passes.passes import Passes
 
-_STILL = 1e-9
+_STILL = 1e-4
+"""A spread below this, in probability, is none: nothing that is hidden moves the network."""
 
 
 def judged(passes: Passes, subject: Subject, values: NDArray[np.float32], steps: int) -> list[Judgement]:

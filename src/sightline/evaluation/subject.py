@@ -141,6 +141,7 @@ def of_array(given: Any, picture: Any, target: Any, classifier: Classifier, plac
         raise UsageError(
             f"a map of {_size(values.shape)} came: it must have the size of the network's input, {_size(frame.input)}, "
             f"or of the picture, {_size(frame.picture)} (height × width)"
+            + ("; it would fit when it is transposed" if values.shape[::-1] in (frame.input, frame.picture) else "")
         )
     warnings = ready.warnings
     if is_input and is_picture and frame != Frame.whole(*frame.picture):

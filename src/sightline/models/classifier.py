@@ -10,21 +10,16 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
 
 from sightline.errors import ModelError
 from sightline.images.prepare import Preparation
 from sightline.images.values import ValueRange
-from sightline.models.exported import Exported, is_exported
 from sightline.models.from_keras import is_keras_model
+from sightline.models.given import name_of, network_given
 from sightline.models.heads import Head, check_head
 from sightline.models.outputs import scores_of
 from sightline.models.questions import Held, Scoring, Way, asked, check_temperature, names_of
-from sightline.models.quiet import unwrapped
 from sightline.types import Pixels, Scores
-
-_SHARDED = {"FullyShardedDataParallel", "FSDPModule"}
-"""Wrappers by name: torch.distributed is not there in every build."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -145,23 +140,15 @@ def wrap(  # noqa: PLR0913 (all but the first are keywords)
         if not way.plain:
             raise ModelError("predict_proba answers about one input: leave out held, output, scores and temperature")
         return wrap_estimator(function, labels=labels, preparation=preparation, head=head, name=name, takes=takes)
-    if is_exported(function):
-        function = Exported(function)
-    if isinstance(function, type) or not callable(function):
-        raise ModelError(f"a network is an nn.Module or a callable from pixels to scores, got {function!r:.80}")
+    network, told = network_given(function), check_head(head)
     if takes not in ("tensor", "array"):
         raise ModelError(f"takes={takes!r} is for objects with predict_proba: a function takes a tensor or an array")
-    network, told = _unwrapped(function), check_head(head)
     check_temperature(temperature, told)
-    _check_values(network)
-    notes: tuple[str, ...] = ()
-    own_name = type(network).__name__ if isinstance(network, nn.Module) else _name(network)
+    own_name, notes = name_of(network), tuple[str, ...]()
     if is_keras_model(network):
-        from sightline.models.from_keras.network import held_in_order, network_of, output_place
+        from sightline.models.from_keras.network import asked_as
 
-        own_name, places = str(getattr(network, "name", own_name)), held_in_order(network, held)
-        way = replace(way, held=places if len(places) > 1 else (), output=output_place(network, output))
-        network, of_keras, notes = network_of(network, head=head, held=places)
+        network, way, of_keras, notes = asked_as(network, way, head)
         told = of_keras if head == "auto" else told
     if scores is not None and told == "auto":
         told = "sigmoid"
@@ -204,29 +191,6 @@ def _with(classifier: Classifier, way: Way, given: Mapping[str, Any]) -> Classif
 def _heat(way: Way) -> tuple[str, ...]:
     """What is to be told of a temperature."""
     return () if way.temperature == 1 else (f"the logits are divided by a temperature of {way.temperature:g}",)
-
-
-def _name(function: Any) -> str:
-    return getattr(function, "__name__", type(function).__name__)
-
-
-def _check_values(network: Any) -> None:
-    """Refuse a network whose weights are not here: sharded, on the meta device, or of lazy layers that never ran."""
-    if not isinstance(network, nn.Module):
-        return
-    for module in network.modules():
-        if _SHARDED & {base.__name__ for base in type(module).__mro__}:
-            raise ModelError("the network is sharded over processes (FSDP): gather its weights into a plain network")
-    for name, value in network.named_parameters():
-        if is_lazy(value):
-            raise ModelError(f"{name} has no shape yet: call the network once on a picture before it is explained")
-        if value.is_meta:
-            raise ModelError(f"{name} has no values, it is on the meta device: load the weights before")
-
-
-def _unwrapped(function: Any) -> Any:
-    """The network itself, without what wraps it; a function as it is."""
-    return unwrapped(function) if isinstance(function, nn.Module) else function
 
 
 def device_of(classifier: Classifier) -> torch.device:

@@ -1,7 +1,8 @@
 """Layers that a map can be drawn at: found by name, or chosen; the grid of a transformer's tokens.
 
 A layer can be explained at if it runs once in a pass, stands between the picture and the score, and its output is laid
-out on a grid over the picture:
+out on a grid over the picture. Where a module runs several times, a module of its own behind the run that is meant,
+such as `nn.Identity()`, is a layer that can be named. Grids are of three kinds:
 
 - *channels first* `b K h w` (convolutional networks),
 - *channels last* `b h w K` (Swin),

@@ -18,7 +18,7 @@ _SMOOTH = frozenset((
     "AccumulateGrad", "Alias", "AsStrided", "Cat", "Clone", "ConstantPadNd", "Copy", "Expand", "Permute",
     "ReshapeAlias", "Roll", "Select", "Slice", "Split", "SplitWithSizes", "Squeeze", "Stack", "T", "ToCopy",
     "Transpose", "Unbind", "UnsafeView", "Unsqueeze", "View",
-    "Add", "Addmm", "Baddbmm", "Bmm", "Mm", "Mul", "Neg", "Sub", "Mean", "Sum",
+    "Add", "Addmm", "Baddbmm", "Bmm", "Div", "Erf", "Exp", "Mm", "Mul", "Neg", "Sub", "Mean", "Sum",
     "AdaptiveAvgPool2D", "AvgPool2D", "Convolution", "MkldnnAdaptiveAvgPool2D", "NativeBatchNorm", "NativeLayerNorm",
     "Gelu", "LogSoftmax", "SafeSoftmax", "Sigmoid", "Silu", "Softmax", "Tanh",
     "ScaledDotProductCudnnAttention", "ScaledDotProductEfficientAttention", "ScaledDotProductFlashAttention",

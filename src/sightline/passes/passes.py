@@ -51,7 +51,7 @@ class Passes(LayerSession, RelevanceSession, AttentionSession):
         if (shared := self._of(pixels)) is not None:
             return shared.scores
         run = self._runner
-        return torch.cat(run.asked(len(pixels), pixels, lambda rows: run.scores(pixels[rows])))
+        return run.asked(len(pixels), pixels, lambda rows: run.scores(pixels[rows]))
 
     def perturbed(self, pixels: Pixels, perturbation: Perturbation) -> Scores:
         """Scores of n perturbed versions of each picture: `b c h w` → `n b k`. Costs n·b forward passes.
@@ -65,7 +65,7 @@ class Passes(LayerSession, RelevanceSession, AttentionSession):
         def ask(rows: slice) -> Scores:
             return self._runner.scores(perturbation.make(given, rows)).unflatten(0, (-1, len(pixels)))
 
-        return torch.cat(self._runner.asked(len(perturbation), given, ask, each=len(pixels)))
+        return self._runner.asked(len(perturbation), given, ask, each=len(pixels))
 
     def gradients(self, pixels: Pixels, target: Target, rule: Rule | None = None) -> ChannelMap:
         """∂score/∂pixels: `b c h w` → `b c h w` float32. Costs b backward passes, and b forward if not shared.

@@ -18,6 +18,7 @@ from sightline.models.quiet import mixes_batch_mates, quiet
 from sightline.models.smooth import smooth_behind
 from sightline.models.taps import watch
 from sightline.models.targets import Target
+from sightline.passes.failing import why
 from sightline.passes.layouts import ask_in_layout
 from sightline.passes.linear import quick_linear, serves
 from sightline.passes.memory import MEMORY
@@ -235,10 +236,29 @@ class Runner:
             )
         return finite(gradient, "gradient", where)
 
-    def asked(self, total: int, pixels: Pixels, run: Callable[[slice], T], each: int = 1) -> list[T]:
-        """`batched` for one forward-only question, so that a program may answer it."""
+    def asked(self, total: int, pixels: Pixels, run: Callable[[slice], torch.Tensor], each: int = 1) -> torch.Tensor:
+        """`gathered` for one forward-only question, so that a program may answer it."""
         with self.questions.of(total * each):
-            return self.batched(total, pixels, run, gradients=False, each=each)
+            return self.gathered(total, pixels, run, gradients=False, each=each)
+
+    def gathered(
+        self, total: int, pixels: Pixels, run: Callable[[slice], torch.Tensor], *, gradients: Graph, each: int = 1
+    ) -> torch.Tensor:
+        """All rows that `batched` gives, as one tensor, which is there from the first batch on.
+
+        Thousands of small answers kept one by one lie between the batches' large tensors, and the allocator can use
+        what those leave free no more: memory would grow with the number of passes.
+        """
+        whole: list[torch.Tensor] = []
+
+        def keep(rows: slice) -> None:
+            found = run(rows)
+            if not whole:
+                whole.append(found.new_empty(total, *found.shape[1:]))
+            whole[0][rows] = found
+
+        self.batched(total, pixels, keep, gradients=gradients, each=each)
+        return whole[0]
 
     def batched(
         self, total: int, pixels: Pixels, run: Callable[[slice], T], *, gradients: Graph, each: int = 1
@@ -307,6 +327,4 @@ class Runner:
         except torch.cuda.OutOfMemoryError:
             raise
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            size = "×".join(map(str, pixels.shape))
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ModelError(f"{self.classifier.name} fails on pixels of {size}: {reason}") from error
+            raise ModelError(why(error, pixels, self.classifier)) from error

@@ -146,10 +146,8 @@ def _names(frame: Frame, front: Sequence[Point], chance: tuple[str, float] | Non
         (_, level), *_ = frame.place([0], [chance[1]])
         wanted.append((frame.right, float(level), chance[0], CHANCE))
     wanted.sort(key=lambda one: one[1])
-    parts, last = [], float("-inf")
-    overflow = max(0.0, len(wanted) * LINE - (frame.bottom - frame.top))
-    for x, y, name, colour in wanted:
-        level = last = max(y, last + LINE, frame.top - overflow)
+    parts = []
+    for (x, y, name, colour), level in zip(wanted, _levels(frame, [one[1] for one in wanted]), strict=True):
         short = name if len(name) <= SHORT else name[: SHORT - 1] + "…"
         parts.append(
             f'<path d="M{x + 7:.1f} {y:.1f}L{frame.right + 4} {level:.1f}" stroke="{colour}" stroke-opacity="0.25"/>'
@@ -158,6 +156,19 @@ def _names(frame: Frame, front: Sequence[Point], chance: tuple[str, float] | Non
             f'<text x="{frame.right + 8}" y="{level + 4:.1f}" font-size="11" fill="{colour}">{safe(short)}</text>'
         )
     return parts
+
+
+def _levels(frame: Frame, heights: Sequence[float]) -> list[float]:
+    """Heights from above to below, a line apart, above the axis' own words where there is room for all."""
+    levels, last = list[float](), float("-inf")
+    for height in heights:
+        last = max(height, last + LINE)
+        levels.append(last)
+    lowest = float(frame.bottom)
+    for place in reversed(range(len(levels))):
+        lowest = levels[place] = min(levels[place], lowest)
+        lowest -= LINE
+    return levels
 
 
 def _place(frame: Frame, point: Point) -> tuple[float, float]:

@@ -35,6 +35,8 @@ from sightline.reports.names import shown
 
 MOST_PICTURES = 12
 """Pictures whose maps the page shows."""
+MOST_COLUMNS = 9
+"""Rows of the table whose maps stand side by side in the gallery; of more, each picture has a sheet of its own."""
 THUMB = 168
 """Pixels of the longer side of a map in the gallery."""
 _QUALITY = 72
@@ -121,7 +123,9 @@ def comparison_html(found: Sequence[Comparison], gallery: Sequence[Strip], about
         differences=[_differences(whole, metric) for metric in whole.judged] if len(whole.pictures) > 1 else [],
         order=[shown(name) for name in order],
         gallery=[_strip(strip, order) for strip in gallery[:MOST_PICTURES]],
+        sheets=len(order) > MOST_COLUMNS,
         left_out=len(whole.pictures) - min(len(gallery), MOST_PICTURES),
+        cautions=[shown(one) for one in whole.cautions],
         refused=[(shown(name), shown(reason)) for name, reason in whole.refused.items()],
         failures=[{key: shown(value) for key, value in one.items()} for one in whole.failures],
         settings=[(name, shown(value)) for name, value in about.settings],
@@ -210,7 +214,7 @@ def _strip(strip: Strip, order: Sequence[str]) -> Mapping[str, Any]:
         "name": shown(strip.name),
         "target": shown(strip.target),
         "photograph": strip.photograph,
-        "thumbs": [strip.thumbs.get(name) for name in order],
+        "thumbs": [(shown(name), strip.thumbs.get(name)) for name in order],
     }
 
 

@@ -108,6 +108,7 @@ def _card(result: Result, scale: Scale, style: Style, told: set[str]) -> Card:
     settings += [("layer", attribution.layer)] if attribution.layer else []
     settings += [("passes", f"{passes.forward} forward, {passes.backward} backward")]
     settings += [("time", f"{attribution.seconds:.2f} s")]
+    settings += [("computed in", attribution.origin.numbers)] if attribution.origin.precision != "float32" else []
     settings += [(shown(name).replace("_", " "), number(value)) for name, value in attribution.numbers.items()]
     return Card(
         title=title,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import Any, cast
 
@@ -65,6 +65,8 @@ CHEAPER: tuple[str, ...] = (
 """How the quick form asks dear methods; every other method is asked at its defaults."""
 AGAIN_PASSES = 60
 """Methods with at most so many passes a map take part where training is repeated."""
+AGAIN = "training again (ROAR, random labels)"
+"""What the full form does beside the contest."""
 Say = Callable[[str], object]
 
 
@@ -78,6 +80,7 @@ class Setting:
         form: `quick` or `full`, for the record.
         seed: of the scenes.
         small: the world in which is trained again, for ROAR and random labels; None for neither.
+        left_out: what was wanted and is not run, a method's text or `AGAIN`, with the reason, for the record.
     """
 
     methods: tuple[Method, ...]
@@ -85,6 +88,7 @@ class Setting:
     form: str
     seed: int = 0
     small: Small | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def setting(methods: Iterable[str | Method] = (), *, quick: bool = False, seed: int = 0) -> Setting:
@@ -119,7 +123,10 @@ def benchmark(wanted: Setting, say: Say = lambda _: None) -> dict[str, Any]:
     """
     if not wanted.methods:
         raise UsageError("a benchmark needs a method: `sightline methods` lists them")
-    rows, refused = [], []
+    rows = []
+    refused = [
+        {"name": spec.partition("(")[0].strip(), "spec": spec, "reason": why} for spec, why in wanted.left_out.items()
+    ]
     with ExitStack() as stack:
         networks = {name: stack.enter_context(passes) for name, passes in _networks(wanted.seed).items()}
         found, drawn = stages(networks, wanted.scenes, wanted.seed)

@@ -16,6 +16,7 @@ from sightline.attribution.base import Method
 from sightline.attribution.table import METHODS
 from sightline.errors import NotSupportedError, UsageError
 from sightline.evaluation.base import Metric
+from sightline.evaluation.baselines import BASELINES
 from sightline.evaluation.comparison import Comparison
 from sightline.evaluation.evaluate import Metrics, as_metrics
 from sightline.evaluation.masks import masks_for
@@ -137,6 +138,8 @@ def contest_of(
     for name, each in maps.items():
         if len(each) != len(entries):
             raise UsageError(f"{len(each)} maps of {name} for {len(entries)} pictures: give one a picture, or None")
+        if name in BASELINES or name in map(str, order.methods):
+            raise UsageError(f"maps are named {name!r}, as something else that is compared: give them another name")
     refused, able = dict[str, str](), list[Method]()
     with Passes(classifier, precision=order.precision, device=order.device, memory=order.memory) as passes:
         for method in order.methods:

@@ -1,33 +1,30 @@
 """A contest: methods, baselines and maps of other tools, each judged by the same metrics on the same pictures.
 
 Every method is asked by itself, with a clean pass of its own, so that what it costs does not depend on who came before
-it. What fails for one picture, one method or one metric is recorded and the others go on.
+it; pictures of one size may go through the network together. What fails for one picture, one method or one metric is
+recorded and the others go on.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.attribution.base import Method
-from sightline.attribution.result import Explained
-from sightline.errors import CancelledError, NotSupportedError, SightlineError, TargetError, UsageError
+from sightline.errors import CancelledError, NotSupportedError, SightlineError, UsageError
 from sightline.evaluation.baselines import BASELINES
 from sightline.evaluation.comparison import Comparison
 from sightline.evaluation.evaluate import judge_all
-from sightline.evaluation.subject import Subject, of_array, of_attribution
+from sightline.evaluation.subject import Subject, of_array
 from sightline.models.classifier import Classifier
-from sightline.models.intake import Prepared, prepare
-from sightline.models.targets import Target, check_known, resolve
+from sightline.models.preparation_check import glance
+from sightline.models.targets import check_known
 from sightline.passes.passes import Passes
 from sightline.runs.contest_book import Book, Contest, Entry, Judged, comparison_of, failure_of
-from sightline.runs.order import Order
-from sightline.runs.outcome import About, attribution_of
+from sightline.runs.contest_together import Ahead, Asked, asked_together
 from sightline.types import Count
 
 _ANOTHER = 1_000_003  # between the seeds of two pictures
@@ -47,6 +44,8 @@ def hold(classifier: Classifier, contest: Contest, watch: Watch = lambda _: None
     order = contest.order
     for entry in contest.entries:
         check_known(entry.target, classifier.labels)
+    if (doubt := glance(classifier, [entry.source for entry in contest.entries])) is not None:
+        classifier = dataclasses.replace(classifier, notes=(*classifier.notes, doubt))
     book = Book(refused=dict(contest.refused))
     with Passes(
         classifier,
@@ -56,37 +55,35 @@ def hold(classifier: Classifier, contest: Contest, watch: Watch = lambda _: None
         progress=order.progress,
         runtime=order.runtime,
     ) as passes:
-        for place, entry in enumerate(contest.entries):
-            for found in _picture(passes, contest, place, entry, book):
-                if isinstance(found, Judged):
-                    book.enter(found)
-                else:
-                    book.failures.append(found)
-                watch(found)
+        for found in _outcomes(passes, contest, book):
+            if isinstance(found, Judged):
+                book.enter(found)
+            else:
+                book.failures.append(found)
+            watch(found)
     if book.defect is not None and not book.values:  # not one method's but ours altogether
         raise book.defect
     return comparison_of(classifier, contest, book), passes.count
 
 
+def _outcomes(passes: Passes, contest: Contest, book: Book) -> Iterator[Judged | dict[str, str]]:
+    """Every row on every picture, picture by picture; of several, maps may be made at once."""
+    for group in asked_together(passes, contest):
+        if isinstance(group, dict):
+            yield group
+            continue
+        ahead = Ahead(passes, group)
+        for asked in group:
+            yield from _picture(passes, contest, asked, ahead, book)
+
+
 def _picture(
-    passes: Passes, contest: Contest, place: int, entry: Entry, book: Book
+    passes: Passes, contest: Contest, asked: Asked, ahead: Ahead, book: Book
 ) -> Iterator[Judged | dict[str, str]]:
     """Every row on one picture."""
-    try:
-        ready = prepare(entry.source, place, passes.classifier)
-        pixels = ready.pixels.to(passes.device)
-        scores = passes.scores(pixels)
-        targets = resolve(entry.target, scores, passes.classifier.labels)
-        if len(targets) != 1:
-            raise TargetError(f"methods are compared for one target a picture, and {entry.target!r} means several")
-    except (UsageError, CancelledError):  # wrong with every picture alike, or a wish
-        raise
-    except SightlineError as error:
-        yield failure_of(entry, error)
-        return
-    explained = explained_of(passes, scores, targets[0])
-    book.open(place, ready.picture.name, explained.label)
-    for row, make in _rows(passes, contest, place, ready, explained, targets[0]):
+    entry = asked.entry
+    book.open(asked.place, asked.ready.picture.name, asked.explained.label)
+    for row, make in _rows(passes, contest, asked, ahead):
         if row in book.refused:
             continue
         try:
@@ -107,10 +104,9 @@ def _picture(
             yield from _with_judgements(passes, contest, entry, done, book)
 
 
-def _rows(
-    passes: Passes, contest: Contest, place: int, ready: Prepared, explained: Explained, target: Target
-) -> Iterator[tuple[str, Callable[[], Judged]]]:
+def _rows(passes: Passes, contest: Contest, asked: Asked, ahead: Ahead) -> Iterator[tuple[str, Callable[[], Judged]]]:
     """Who is judged on this picture: a name, and what makes the map."""
+    place, ready, explained = asked.place, asked.ready, asked.explained
 
     def plain(row: str, values: NDArray[np.float32]) -> Judged:
         subject = Subject(
@@ -133,34 +129,12 @@ def _rows(
     height, width = ready.frame.input
     seed = contest.seed + _ANOTHER * place
     for method in contest.order.methods:
-        yield str(method), lambda method=method: _explained(passes, place, ready, target, method)  # type: ignore[misc]
+        yield str(method), lambda method=method: ahead.map_of(asked, method)  # type: ignore[misc]
     for name, maps in contest.maps.items():
         if (one := maps[place]) is not None:
             yield name, lambda name=name, one=one: foreign(name, one)  # type: ignore[misc]
     for name, make in BASELINES.items():
         yield name, lambda name=name, make=make: plain(name, make(height, width, seed))  # type: ignore[misc]
-
-
-def _explained(passes: Passes, place: int, ready: Prepared, target: Target, method: Method) -> Judged:
-    """The map of one method, with what it costs by itself."""
-    pixels, wants = ready.pixels.to(passes.device), Order(methods=(method,)).wants(passes.classifier.layer)
-    before, start = passes.count, time.perf_counter()
-    with passes.shared(pixels, gradients=wants.gradients, layers=wants.layers) as scores:
-        maps = method(passes, pixels, target)
-        cost, seconds = passes.count - before, time.perf_counter() - start
-        about = About(passes, scores, target, method, cost - Count(forward=1), seconds, passes.ran())
-        found = attribution_of(about, maps, 0, ready)
-    return Judged(
-        place=place,
-        row=str(method),
-        ready=ready,
-        subject=of_attribution(found),
-        explained=found.target,
-        judgements=(),
-        attribution=found,
-        passes=cost,
-        seconds=seconds,
-    )
 
 
 def _with_judgements(
@@ -189,16 +163,3 @@ def _with_judgements(
                 book.defect = book.defect or error
                 yield failure_of(entry, error, done.row, metric)
     yield dataclasses.replace(done, judgements=tuple(judgements))
-
-
-def explained_of(passes: Passes, scores: Any, target: Target) -> Explained:
-    """The target of one picture in words and numbers."""
-    label, index = passes.classifier.label, int(target.index[0])
-    against = None if target.against is None else int(target.against[0])
-    return Explained(
-        index=index,
-        label=label(index) if against is None else f"{label(index)} vs {label(against)}",
-        score=float(target.score(scores)[0]),
-        probability=float(passes.probability(scores, target)[0]),
-        against=against,
-    )

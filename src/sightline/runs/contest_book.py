@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from sightline.attribution.result import Attribution, Explained
 from sightline.errors import PictureError, SightlineError
-from sightline.evaluation.base import Curve, Metric
+from sightline.evaluation.base import Curve, Metric, is_flat
 from sightline.evaluation.baselines import BASELINES
+from sightline.evaluation.cautions import Cautions
 from sightline.evaluation.comparison import Comparison
 from sightline.evaluation.result import Judgement
 from sightline.evaluation.standing import Contender
@@ -24,6 +25,9 @@ from sightline.runs.order import Order
 from sightline.types import Count
 
 T = TypeVar("T")
+
+_WON_BY_FLAT = ("sanity", "robustness")
+_FLAT = "a flat map would win {listed} by rule, so it has no value there"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -85,6 +89,7 @@ class Book:
     curves: dict[str, dict[str, list[Curve | None]]] = field(default_factory=dict)
     targets: list[str] = field(default_factory=list)
     defect: Exception | None = None
+    cautions: Cautions = field(default_factory=Cautions)
 
     def open(self, place: int, picture: str, target: str) -> None:
         """Begin a picture: every row has no value yet."""
@@ -95,9 +100,20 @@ class Book:
         _lengthen(self.curves)
 
     def enter(self, done: Judged) -> None:
-        """Keep the values of one map of the picture at hand."""
+        """Keep the values of one map of the picture at hand.
+
+        A flat map keeps none of metrics that it would win by being flat: nothing of it can move, or stay the same.
+        """
         self.costs.setdefault(done.row, []).append((done.passes, done.seconds))
+        said = () if done.attribution is None else done.attribution.warnings
+        self.cautions.add(done.row, done.place, [*said, *(text for one in done.judgements for text in one.warnings)])
+        won_by_rule = [one for one in done.judgements if one.metric.traits.family in _WON_BY_FLAT]
+        empty = won_by_rule if won_by_rule and is_flat(done.subject.map) else []
+        if empty:
+            self.cautions.add(done.row, done.place, [_FLAT.format(listed=", ".join(str(one.metric) for one in empty))])
         for judgement in done.judgements:
+            if judgement in empty:
+                continue
             rows = self.values.setdefault(str(judgement.metric), {})
             rows.setdefault(done.row, [None] * len(self.pictures))[-1] = judgement.value
             if judgement.metric.traits.joint:
@@ -130,6 +146,11 @@ def comparison_of(classifier: Classifier, contest: Contest, book: Book) -> Compa
         seed=contest.seed,
         places=tuple(book.places),
         curves=book.curves,
+        cautions=book.cautions.lines(
+            [name for name in kinds if name in book.costs],
+            len(book.pictures),
+            [name for name in names if name in book.costs],
+        ),
     )
 
 

@@ -32,13 +32,13 @@ def together(
             yield group
             group = []
         if not group:
-            most = _room(passes, ready, order)  # asked late: the pictures before have shown what a pass costs
+            most = room(passes, ready, order)  # asked late: the pictures before have shown what a pass costs
         group.append(ready)
     if group:
         yield group
 
 
-def _room(passes: Passes, ready: Prepared, order: Order) -> int:
+def room(passes: Passes, ready: Prepared, order: Order) -> int:
     """How many pictures like this one; the first that a network is shown goes alone, since it tells what one needs."""
     if not passes.knows(ready.pixels):
         return 1

@@ -79,11 +79,13 @@ def _warnings(
             "the scores lie between 0 and 1 and were read as logits; if they are probabilities, declare "
             "head='probabilities' or head='independent-probabilities'"
         )
+    begins = about.method.begins_at
     error, difference = numbers.get("completeness_error"), numbers.get("score_difference")
     if error is not None and difference is not None and abs(error) > _INCOMPLETE * abs(difference):
         found.append(
             f"the map does not add up: its sum is off by {error:+.4g} of a difference of scores of {difference:.4g} "
             f"({abs(error) / max(abs(difference), 1e-30):.1%}): give it more steps or samples"
+            + (f", or another baseline than {begins}" if abs(error) > abs(difference) and begins is not None else "")
         )
     unsure = numbers.get("relative_error", 0.0)
     if unsure > _UNSURE:
@@ -138,6 +140,7 @@ def _origin(passes: Passes, runtime: str) -> Origin:
         preparation=dataclasses.asdict(classifier.preparation) if classifier.preparation else None,
         head=passes.head,
         precision=passes.precision,
+        numbers="; ".join(passes.numbers) or "float32",
         device=str(passes.device),
         versions=versions(),
         runtime=runtime,

@@ -97,13 +97,12 @@ def m9_target(case: Case) -> None:
 
 def p1_counted(case: Case) -> None:
     """The passes that the result tells of are those that were run."""
-    # By torch alone: whether a program is tried, whose trial is not counted, is decided by the clock.
     asked: list[int] = []
     network = case.specimen.build()
     count_calls(_last_linear(network), asked)  # one row of scores a pass: a batch may widen inside the network
     for words in ("first call", "second call"):
         asked.clear()
-        told = case.results(network, case.specimen.pixels(), runtime="eager")[0].passes
+        told = case.results(network, case.specimen.pixels())[0].passes
         hold(told.forward == sum(asked), f"{words}: {told.forward} forward passes told, {sum(asked)} run")
 
 

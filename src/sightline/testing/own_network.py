@@ -50,8 +50,8 @@ class OnNetwork:
     maps: list[Attribution] = field(default_factory=list)
 
     def first(self, **options: Any) -> Attribution:
-        """The first picture explained by itself, by torch alone: whether a program runs is decided by the clock."""
-        return results(self.method, self.classifier, self.pixels[:1], runtime="eager", **options)[0]
+        """The first picture explained by itself."""
+        return results(self.method, self.classifier, self.pixels[:1], **options)[0]
 
     @cached_property
     def alone(self) -> NDArray[np.float32]:

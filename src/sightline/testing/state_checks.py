@@ -66,12 +66,11 @@ def s2_memory(case: Case, calls: int = 25) -> None:
     gc.collect()
     gc.freeze()  # what is there already is neither searched nor counted
     try:
-        # By torch alone: when a program is made, which stays with the network, is decided by the clock.
         for _ in range(_WARM_UP):
-            case.results(network, pixels, runtime="eager")
+            case.results(network, pixels)
         before = _live_tensors()
         for _ in range(calls):
-            case.results(network, pixels, runtime="eager")
+            case.results(network, pixels)
         after = _live_tensors()
     finally:
         gc.unfreeze()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+NO_ACTIVE_SIDE = "no side of their strongest component is the active one, and which one is positive says little"
+
 
 def cells_of(activations: torch.Tensor) -> torch.Tensor:
     """Cells as rows, `b K h w` → `b n K` float64: sums of products of float32 would lose digits."""

@@ -18,9 +18,9 @@ from typing import Annotated
 
 import torch
 
-from sightline.attribution.activation.components import active_side_up, cells_of, projection
-from sightline.attribution.activation.weighting import Weighting
-from sightline.attribution.base import Needs, Traits
+from sightline.attribution.activation.components import NO_ACTIVE_SIDE, active_side_up, cells_of, projection
+from sightline.attribution.activation.weighting import Weighting, where_negative
+from sightline.attribution.base import Cautions, Needs, Traits
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
 from sightline.passes.passes import Passes
@@ -42,6 +42,9 @@ class EigenCam(Weighting):
         linear=False,
     )
     reads_gradients = False
+
+    def cautions(self, view: LayerView) -> Cautions:
+        return where_negative(self.name, view, NO_ACTIVE_SIDE)
 
     def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
         cells = cells_of(view.activations)

@@ -17,8 +17,8 @@ from typing import Annotated
 
 import torch
 
-from sightline.attribution.activation.weighting import Weighting
-from sightline.attribution.base import Needs, Traits
+from sightline.attribution.activation.weighting import Weighting, where_negative
+from sightline.attribution.base import Cautions, Needs, Traits
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
 from sightline.passes.passes import Passes
@@ -40,6 +40,9 @@ class Fem(Weighting):
         linear=False,
     )
     reads_gradients = False
+
+    def cautions(self, view: LayerView) -> Cautions:
+        return where_negative(self.name, view, "what it shows as negative may be what stands out")
 
     def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
         deviation, mean = torch.std_mean(view.activations, (2, 3), correction=0, keepdim=True)

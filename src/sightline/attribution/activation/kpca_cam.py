@@ -19,9 +19,9 @@ from typing import Annotated, Literal
 
 import torch
 
-from sightline.attribution.activation.components import active_side_up, cells_of, strongest
-from sightline.attribution.activation.weighting import Weighting
-from sightline.attribution.base import Needs, Traits
+from sightline.attribution.activation.components import NO_ACTIVE_SIDE, active_side_up, cells_of, strongest
+from sightline.attribution.activation.weighting import Weighting, where_negative
+from sightline.attribution.base import Cautions, Needs, Traits
 from sightline.errors import NotSupportedError
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
@@ -49,6 +49,9 @@ class KpcaCam(Weighting):
         linear=False,
     )
     reads_gradients = False
+
+    def cautions(self, view: LayerView) -> Cautions:
+        return where_negative(self.name, view, NO_ACTIVE_SIDE)
 
     def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
         cells = cells_of(view.activations)

@@ -22,13 +22,15 @@ import torch
 
 from sightline.attribution.activation.grad_cam_plus_plus import cell_shares
 from sightline.attribution.activation.weighting import Weighting, where_negative
-from sightline.attribution.base import Cautions, Needs, Traits
+from sightline.attribution.base import Cautions, Needs, Traits, merged, where
 from sightline.attribution.foreseen import Foreseen
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
 from sightline.passes.noise import noisy_copies
 from sightline.passes.passes import Passes
 from sightline.types import Doc, Pixels, Range
+
+_EVEN = 1e-5  # of the largest: what rounding leaves between cells that get the same
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,13 @@ class SmoothGradCamPlusPlus(Weighting):
     )
 
     def cautions(self, view: LayerView) -> Cautions:
-        return where_negative(self.name, view)
+        slopes = view.gradients
+        even = slopes.amax((2, 3)) - slopes.amin((2, 3)) <= _EVEN * slopes.abs().amax((2, 3))
+        words = (
+            f"gradients at layer {view.layer.name!r} are the same in all cells, as before an average: where a linear "
+            "layer follows that, noise changes nothing and this is grad-cam-plus-plus: name an earlier layer"
+        )
+        return merged([where_negative(self.name, view), where(even.all(1), words)])
 
     def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
         return super().foresee(passes, pixels, target).and_(forward=self.samples, short=self.samples)

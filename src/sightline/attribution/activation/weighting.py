@@ -19,6 +19,8 @@ from sightline.passes.clean import LayerView
 from sightline.passes.passes import Passes
 from sightline.types import Doc, Pixels
 
+_UNSTABLE = "its weights may be unstable there; those of hires-cam and layer-cam are not"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Weighting(Method):
@@ -53,10 +55,10 @@ class Weighting(Method):
         return Maps(values=values, layer=view.layer.name, cautions=self.cautions(view))
 
 
-def where_negative(method: str, view: LayerView) -> Cautions:
-    """The caution of a formula that is derived for activations that are not negative."""
+def where_negative(method: str, view: LayerView, so: str = _UNSTABLE) -> Cautions:
+    """The caution of a formula that is derived for activations that are not negative, and what comes of it."""
     return where(
         (view.activations < 0).flatten(1).any(1),
         f"{method} is derived for activations that are not negative, and those of layer {view.layer.name!r} are of "
-        "both signs: its weights may be unstable there; those of hires-cam and layer-cam are not",
+        f"both signs: {so}",
     )

@@ -8,36 +8,40 @@ Explainability", CVPR 2023, section 3; crops of 64 pixels every 0.8 of that, 32 
 index are the authors' code, 10 concepts their example (20 where none are named). C_r is A with concept r's factor taken
 from B. Of one picture, only its own crops are known: for the concepts of a class, give many of its pictures to
 `sightline.concepts`. A concept's place is its strength U in the cells, given W, as in the authors' code (the paper
-differentiates through the factorisation); the recursion into sub-concepts is not here. A and B are a scrambled Sobol
-sequence: of `sequence=halton`, as in the authors' code, 32 rows leave columns that are almost the same, and the index
-of a linear score of 10 concepts is off by 0.26 on average in place of 0.10. Negative activations: the channels' minima
-are taken off first. The map, ours, lays each index on its cells: Σ_r ST_r U_r / Σ_cells U_r. Guarantees: map ≥ 0; of a
-score that is linear in the concepts, ST_r goes to its share of the variance. Costs 1 forward and 1 backward pass, 1
-forward pass a crop, and N (r + 1) + r of what follows the layer.
+differentiates through the factorisation). A and B are a scrambled Sobol sequence: of `sequence=halton`, as in the
+authors' code, 32 rows leave columns that are almost the same, and the index of a linear score of 10 concepts is off by
+0.26 on average in place of 0.10. Negative activations: the channels' minima are taken off first. The recursion: a
+concept that holds several things is taken apart at a layer before its own, from the crops that hold it,
+`craft(within=craft(concepts=10), part=2, layer=layer3)`; these are, ours, the tenth of all in which it is strongest,
+and the authors' packages have no such step. The map, ours, lays each index on its cells: Σ_r ST_r U_r / Σ_cells U_r.
+Guarantees: map ≥ 0; of a score that is linear in the concepts, ST_r goes to its share of the variance. Costs 1 forward
+and 1 backward pass, 1 forward pass a crop, and N (r + 1) + r of what follows the layer.
 
     sightline.explain(model, "dog.jpg", "craft(patch=64)")
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
 import torch
 from torch.nn import functional
 
-from sightline.attribution.base import Needs, Traits
+from sightline.attribution.base import Method, Needs, Traits, Wants
 from sightline.attribution.concepts.bank import Bank, Crops, Weighed, floor_of
 from sightline.attribution.concepts.factors import factorise
 from sightline.attribution.concepts.learning import Learning
 from sightline.attribution.sensitivity import Sequence, halves, total_indices
-from sightline.errors import UsageError
+from sightline.errors import SpecError, UsageError
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
 from sightline.passes.passes import Passes
 from sightline.types import Doc, Pixels, Range
 
 _STEP = 0.8  # of a crop's side, from one to the next
+_HOLD = 0.1  # of all crops, that hold a concept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,8 @@ class Craft(Learning):
     patch: Annotated[int, Range(2, 1 << 16), Doc("side of a crop, in pixels of the network's input")] = 64
     samples: Annotated[int, Range(2, 1 << 16), Doc("rows of the design; a power of 2 is even")] = 32
     sequence: Annotated[Sequence, Doc("of the design; halton is the authors'")] = "sobol"
+    within: Annotated[Method | None, Doc("craft at a later layer, one of whose concepts is taken apart here")] = None
+    part: Annotated[int, Range(1, 256), Doc("which of its concepts, numbered as they are told, from 1")] = 1
 
     traits = Traits(
         family="concepts",
@@ -60,26 +66,38 @@ class Craft(Learning):
     )
     measure = "share of each in the variance of the score"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.within is not None and self._above is None:
+            raise SpecError(f"craft takes apart a concept of craft, as in within=craft, got {self.within}")
+        if self._above is not None and self.part > self._above.concepts:
+            raise SpecError(f"craft: {self._above} has concepts 1 to {self._above.concepts}, got part={self.part}")
+
+    @property
+    def _above(self) -> Craft | None:
+        return self.within if isinstance(self.within, Craft) else None
+
+    def wants(self) -> Wants:
+        above = () if self._above is None else self._above.wants().layers
+        return Wants(layers=(self.layer, *above))
+
     def asks(self, pixels: Pixels) -> int:
-        return len(self._boxes(*pixels.shape[-2:])) + self.samples * (self.concepts + 1)
+        return self._asks_to_learn(pixels) + self.samples * (self.concepts + 1)
 
     def learn(self, passes: Passes, pixels: Pixels, view: LayerView) -> Bank:
-        boxes = self._boxes(*pixels.shape[-2:])
+        where, boxes = self._crops(passes, pixels, view)
         pooled, floors = [], [floor_of(view.activations)]
-        for picture in pixels:
-            cells = passes.layer(_enlarged(picture, boxes), view.layer.name, None).activations
+        for place in where.unique().tolist():
+            crops = _enlarged(pixels[place], boxes[where == place])
+            cells = passes.layer(crops, view.layer.name, None).activations
             pooled.append(cells.mean((2, 3)))
             floors.append(floor_of(cells))
         floor = torch.stack(floors).amin(0)
         factors = factorise(torch.cat(pooled) - floor, self.concepts, self.seed)
         bank = Bank(directions=factors.directions.float(), floor=floor, strengths=view.activations[:, :0])
-        crops = Crops(
-            pictures=torch.arange(len(pixels)).repeat_interleave(len(boxes)),
-            boxes=boxes.repeat(len(pixels), 1),
-            strengths=factors.strengths.float(),
-        )
+        learnt = Crops(pictures=where, boxes=boxes, strengths=factors.strengths.float())
         strengths = bank.strengths_in(view.activations)
-        return Bank(directions=bank.directions, floor=floor, strengths=strengths, crops=crops)
+        return Bank(directions=bank.directions, floor=floor, strengths=strengths, crops=learnt)
 
     def weigh(
         self, passes: Passes, pixels: Pixels, view: LayerView, target: Target, known: tuple[Bank, torch.Tensor]
@@ -90,6 +108,43 @@ class Craft(Learning):
         rows = torch.cat([first[:, None], torch.where(each, second[:, None], first[:, None])], 1)
         scores = passes.after(pixels, view, Weighed(bank, strengths, rows.flatten(0, 1)))[:, 0]
         return total_indices(target.tiled(len(scores)).score(scores).unflatten(0, (self.samples, -1)))[0]
+
+    def _crops(self, passes: Passes, pixels: Pixels, view: LayerView) -> tuple[torch.Tensor, torch.Tensor]:
+        """The picture, `m`, and the box, `m 4`, of every crop, picture by picture.
+
+        Raises:
+            UsageError: the concept is taken apart at its own layer, or held by too few crops.
+        """
+        if self._above is None:
+            boxes = self._boxes(*pixels.shape[-2:])
+            return torch.arange(len(pixels)).repeat_interleave(len(boxes)), boxes.repeat(len(pixels), 1)
+        above = passes.layer(pixels, self._above.layer or passes.classifier.layer, None)
+        if above.layer.name == view.layer.name:
+            raise UsageError(
+                f"craft takes a concept apart at a layer before its own, and both are {view.layer.name!r}: name both, "
+                "as in craft(within=craft(layer=layer4), part=2, layer=layer3)"
+            )
+        crops = self._above.learn(passes, pixels, above).crops
+        assert crops is not None
+        strength = crops.strengths[:, self.part - 1].cpu()
+        kept = strength.argsort(descending=True, stable=True)[: self._count(pixels)].sort().values
+        held = int((strength[kept] > 0).sum())
+        if held < max(self.concepts, 2):
+            raise UsageError(
+                f"concept {self.part} is held by {held} of {len(kept)} crops, too few for {self.concepts} concepts: "
+                "give more pictures, fewer concepts or a smaller patch (within=craft(patch=…))"
+            )
+        return crops.pictures[kept], crops.boxes[kept]
+
+    def _count(self, pixels: Pixels) -> int:
+        """How many crops concepts are learnt from."""
+        if self._above is None:
+            return len(pixels) * len(self._boxes(*pixels.shape[-2:]))
+        return math.ceil(_HOLD * self._above._count(pixels))
+
+    def _asks_to_learn(self, pixels: Pixels) -> int:
+        above = 0 if self._above is None else len(pixels) + self._above._asks_to_learn(pixels)
+        return above + self._count(pixels)
 
     def _boxes(self, height: int, width: int) -> torch.Tensor:
         """Top, left, bottom, right of every crop that lies wholly in the picture, `m 4`; a thin picture has thin crops.

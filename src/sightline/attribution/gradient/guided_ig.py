@@ -24,6 +24,7 @@ from sightline.attribution.base import Maps, Method, Needs, Traits
 from sightline.attribution.foreseen import Foreseen
 from sightline.attribution.gradient.completeness import complete
 from sightline.attribution.gradient.walks import See, Walk
+from sightline.errors import NonFiniteError
 from sightline.images.fills import Black, Fill
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
@@ -55,24 +56,28 @@ class GuidedIG(Method):
     )
 
     def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
-        return Foreseen(forward=self.steps, backward=self.steps)
+        # The clean pass that others share may be rounded: then the end of the way is asked again.
+        rounded = int(passes.precision != "float32")
+        return Foreseen(forward=self.steps + rounded, backward=self.steps, clean=1 - rounded)
 
     def attribute(self, passes: Passes, pixels: Pixels, target: Target) -> Maps:
         given = pixels.to(passes.device)
         total = torch.zeros(given.shape, device=passes.device)
         first: list[torch.Tensor] = []
-        for found, change in self._steps(passes, given, target):
-            total += found.gradients[0] * change
-            first = first or [found.scores[0]]
-        return complete(total, target.score(passes.scores(pixels)) - first[0])
+        with passes.in_float32() as exact:
+            for found, change in self._steps(exact, given, target):
+                total += found.gradients[0] * change
+                first = first or [found.scores[0]]
+            return complete(total, target.score(exact.scores(pixels)) - first[0])
 
     def walks(self, passes: Passes, pixels: Pixels, target: Target) -> Iterator[Walk]:
         """The one way, found step by step."""
 
         def walk(see: See) -> None:
-            for found, _ in self._steps(passes, pixels, target):
-                see(found)
-            passes.along(pixels, Path(pixels, torch.zeros(1)), target, see)
+            with passes.in_float32() as exact:
+                for found, _ in self._steps(exact, pixels, target):
+                    see(found)
+                exact.along(pixels, Path(pixels, torch.zeros(1)), target, see)
 
         yield walk
 
@@ -81,16 +86,18 @@ class GuidedIG(Method):
         start = self.baseline.make(given, passes.classifier.values)
         lengths = (given - start).abs().double().flatten(1)
         gone = torch.zeros(given.shape, dtype=torch.float64, device=given.device)
-        # Which values go next hangs on the order of all gradients.
-        with passes.in_float32() as exact:
-            for step in range(1, self.steps + 1):
-                seen: list[Stretch] = []
-                here = (start + gone * (given - start)).to(given)
-                exact.along(given, Path(here, torch.zeros(1)), target, seen.append)
-                rows = zip(gone.flatten(1), lengths, seen[0].gradients[0].abs().flatten(1), strict=True)
-                after = torch.stack([moved(self, *row, step / self.steps) for row in rows]).view_as(gone)
-                yield seen[0], ((after - gone) * (given - start)).float()
-                gone = after
+        for step in range(1, self.steps + 1):
+            seen: list[Stretch] = []
+            here = (start + gone * (given - start)).to(given)
+            try:
+                passes.along(given, Path(here, torch.zeros(1)), target, seen.append)
+            except NonFiniteError as error:
+                raise NonFiniteError(f"{error}; that is step {step} of {self.steps}") from error
+            # Which values go next hangs on the order of all gradients: so the passes are in float32.
+            rows = zip(gone.flatten(1), lengths, seen[0].gradients[0].abs().flatten(1), strict=True)
+            after = torch.stack([moved(self, *row, step / self.steps) for row in rows]).view_as(gone)
+            yield seen[0], ((after - gone) * (given - start)).float()
+            gone = after
 
 
 def moved(of: GuidedIG, gone: torch.Tensor, length: torch.Tensor, gradient: torch.Tensor, even: float) -> torch.Tensor:

@@ -12,7 +12,9 @@ is told of, as there, and its interval is that at this level. One picture alone 
 of single values, as `sightline.evaluate` gives them, is an upper bound of it. The object's boxes are those that were
 given, or the boxes around the parts of the mask. Parts hang together also by corners; the largest is the one of most
 pixels, where the authors' code takes the largest outline. Guarantees: between 0 and 1; k·map + c with k > 0 gives the
-same value. A flat map gives the box of all that was seen. Costs no pass.
+same value. A flat map gives the box of all that was seen. On the command line the boxes come from a file, as in
+`sightline compare PICTURES --boxes boxes.csv --metrics max-box-acc`, or from the folder that `sightline evaluate` is
+given. Costs no pass.
 
     sightline.evaluate(model, sightline.explain(model, "dog.jpg"), "max-box-acc", mask=(120, 80, 310, 260))
 """

@@ -25,6 +25,8 @@ HONEST, CHEAT, UNTRAINED = "honest", "cheat", "untrained"
 CHEATS: Mapping[Sort, str] = {"bell": ACCESSORY, "snow": BACKGROUND}
 """What the cheating network goes by in each sort of scene; in the others, as the honest one does everywhere, by the
 figure."""
+MAPS_A_SCENE: Mapping[Sort, int] = {"bell": 3, "snow": 3, "plain": 3, "pair": 2}
+"""Three networks are shown a scene of one figure; a pair is shown to the honest one, and each figure is asked for."""
 _TOGETHER = 16
 _DRAWS = 20
 

@@ -41,6 +41,10 @@ from sightline.passes.passes import Passes
 
 WORLD_SEED = 30_000_001
 ALIKE: tuple[Similarity, ...] = ("spearman", "absolute-spearman", "ssim", "hog")
+LABELLED = 32
+"""Pictures on which maps are held against those of the network with random labels."""
+LEARN_BY_HEART = 3
+"""Times as many rounds: shuffled labels can only be learnt by heart."""
 _TOGETHER = 32
 Say = Callable[[str], object]
 
@@ -123,7 +127,7 @@ def roar(methods: Sequence[Method], small: Small, say: Say = lambda _: None) -> 
 
 
 def random_labels(
-    methods: Sequence[Method], small: Small, pictures: int = 32, say: Say = lambda _: None
+    methods: Sequence[Method], small: Small, pictures: int = LABELLED, say: Say = lambda _: None
 ) -> tuple[dict[str, float], dict[str, Mapping[str, list[float]]]]:
     """How alike the maps of a network are to those of one that learnt shuffled labels.
 
@@ -134,10 +138,9 @@ def random_labels(
     given = split(small)
     shuffled = np.random.default_rng([WORLD_SEED, small.seed, 1]).permutation(len(given.learnt.answers))
     wrong = replace(given.learnt, answers=given.learnt.answers[shuffled])
-    # Shuffled labels can only be learnt by heart, which takes more rounds.
     networks = (
         trained(given.learnt, small, small.seed),
-        trained(wrong, replace(small, epochs=3 * small.epochs), small.seed),
+        trained(wrong, replace(small, epochs=LEARN_BY_HEART * small.epochs), small.seed),
     )
     scored = {"true": accuracy(networks[0], given.held_out), "shuffled": accuracy(networks[1], given.held_out)}
     scored["learnt"] = accuracy(networks[1], wrong)

@@ -11,13 +11,13 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import nn
+from torch import fx, nn
 
 _OTHER_TYPES = {
     **dict.fromkeys(
         ("Shape", "Reshape", "ConstantOfShape", "Identity", "Transpose", "Squeeze", "Unsqueeze", "Equal", "Conv",
          "ConvTranspose", "AveragePool", "GlobalAveragePool", "InstanceNormalization", "HardSwish", "HardSigmoid",
-         "Elu", "Selu", "Softplus", "Pad", "Resize", "Range"), 14,
+         "Elu", "Selu", "Softplus", "Pad", "Resize", "Range", "ScatterND"), 14,
     ),
     "MaxPool": 1, "Flatten": 1, "Constant": 1, "Cast": 6, "Dropout": 7, "BatchNormalization": 7, "Gemm": 7,
     "Sum": 6, "Mean": 6, "Max": 6, "Min": 6,
@@ -78,6 +78,15 @@ def _converters() -> list[tuple[str, int, Any]]:
         (name, 18, reduce) for name in ("ReduceMean", "ReduceL1", "ReduceL2", "ReduceProd", "ReduceSumSquare")
     ]
     return [*reductions, *pools, ("Gelu", 20, gelu), ("Split", 18, split)]
+
+
+def with_sizes(network: fx.GraphModule) -> fx.GraphModule:
+    """The network with the sizes of its normalisations, which onnx2torch takes from what the file foretells of shapes:
+    nothing, behind a padding that is computed (Swin)."""
+    for module in network.modules():
+        if isinstance(module, nn.LayerNorm) and module.weight is not None:
+            module.normalized_shape = tuple(module.weight.shape)
+    return network
 
 
 class _Split(nn.Module):

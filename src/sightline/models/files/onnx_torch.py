@@ -18,7 +18,7 @@ from torch import fx, nn
 
 from sightline.errors import MissingExtraError, ModelError
 from sightline.models.files.onnx_linear import with_linear_layers
-from sightline.models.files.onnx_nodes import add_newer_nodes
+from sightline.models.files.onnx_nodes import add_newer_nodes, with_sizes
 from sightline.models.files.onnx_rewrite import rewrite
 from sightline.models.files.port import Port
 from sightline.models.files.program import EQUAL, Program, farthest, trial_pixels, why_alone
@@ -92,7 +92,7 @@ def converted(file: Path, model: Any, port: Port, output: str, program: Program)
         return Refusal(str(error))
     whole = _whole(file, model, output)
     try:
-        network = FromFile(with_linear_layers(convert(whole)), port).eval()
+        network = FromFile(with_linear_layers(with_sizes(convert(whole))), port).eval()
     except Exception as error:
         # Converters fail in many ways (NotImplementedError, RuntimeError, KeyError, …) on nodes they do not know.
         return Refusal(f"onnx2torch cannot convert it ({_plainly(error)})")

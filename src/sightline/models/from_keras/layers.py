@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sightline.models.from_keras.attention import attention
 from sightline.models.from_keras.convolutions import (
     activation_of,
     conv,
@@ -182,5 +183,6 @@ _MAKERS: dict[str, Callable[[Any, list[int]], nn.Module | None]] = {
     "Rescaling": _rescaling,
     "Normalization": _normalization,
     "LayerScale": _layer_scale,
+    "MultiHeadAttention": attention,
     "Reshape": lambda layer, _: Reshaped(tuple(layer.target_shape)),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 from sightline.errors import ModelError, unknown
 from sightline.models.from_keras.graph import Graph, UnknownGraphError
 from sightline.models.heads import Head
-from sightline.models.questions import Held
+from sightline.models.questions import Held, Way
 
 TOLERANCE = 1e-4
 """How far the scores may be from the model's own, relative to the largest; rounding is a hundredth of that."""
@@ -53,6 +54,18 @@ def network_of(
         return graph, "auto", ()
     found = _without_last(graph, one=graph.shapes[-1][-1] == 1)
     return graph, found, () if found == "auto" else (LOGITS,)
+
+
+def asked_as(model: Any, way: Way, head: str) -> tuple[nn.Module, Way, Head, tuple[str, ...]]:
+    """`network_of` for the way that a model is asked in: the network, that way by places in place of names, and so on.
+
+    Raises:
+        ModelError: as `network_of` and `held_in_order`.
+    """
+    places = held_in_order(model, way.held)
+    network, told, notes = network_of(model, head=head, held=places)
+    by_place = replace(way, held=places if len(places) > 1 else (), output=output_place(model, way.output))
+    return network, by_place, told, notes
 
 
 def held_in_order(model: Any, held: Held) -> tuple[Any, ...]:

@@ -17,7 +17,11 @@ Term: TypeAlias = "tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]"
 """What a layer is given, its weights and its bias, in place of its own."""
 
 STABILISER = 1e-6
-"""Added to what relevance is divided by, away from zero, in its root mean square."""
+"""ε of rules that name none, as zennit's: added to what relevance is divided by, away from zero, in its root mean
+square."""
+_GUARD = {torch.float64: 1e-12}
+"""Where a step has no rule, such as a mean or a sum, nothing but a division by zero is to be kept away: some thousand
+times what rounding leaves of a sum that cancels out. In float32 `STABILISER` does so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +65,19 @@ class Affine:
             return self.run(*term)
 
     def shared(
-        self, relevance: torch.Tensor, terms: Sequence[Term], epsilon: float = STABILISER, *, relative: bool = True
+        self,
+        relevance: torch.Tensor,
+        terms: Sequence[Term],
+        epsilon: float | None = STABILISER,
+        *,
+        relative: bool = True,
     ) -> torch.Tensor:
         """R_i = Σ_terms given_i · Σ_j weight_ij · R_j / z_j, with z the sum of what the layer makes of all terms.
 
         Args:
             relevance: R, at the layer's output.
             terms: what counts as contributions.
-            epsilon: added to z, away from zero.
+            epsilon: added to z, away from zero; as `stable` has it when none.
             relative: whether it counts in root mean squares of z.
         """
         outputs, leaves = [], []
@@ -87,15 +96,16 @@ class Affine:
         return torch.stack([leaf.detach() * back for leaf, back in zip(leaves, found, strict=True)]).sum(0)
 
 
-def stable(divisor: torch.Tensor, epsilon: float = STABILISER, *, relative: bool = True) -> torch.Tensor:
+def stable(divisor: torch.Tensor, epsilon: float | None = None, *, relative: bool = True) -> torch.Tensor:
     """A divisor, a picture a row, that is never zero: ε more where it is positive or zero, ε less where it is negative.
 
     Args:
         divisor: `b …`.
-        epsilon: ε.
+        epsilon: ε; when none what the divisor's precision needs, 1e-6 in float32 and 1e-12 in float64.
         relative: whether ε counts in root mean squares of the picture's divisors, so that a network whose activations
             are all a thousand times smaller is explained alike.
     """
+    epsilon = _GUARD.get(divisor.dtype, STABILISER) if epsilon is None else epsilon
     added: torch.Tensor | float = epsilon
     if relative and divisor.numel():
         rows = divisor.flatten(1) if divisor.ndim > 1 else divisor[:, None]

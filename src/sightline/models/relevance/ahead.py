@@ -100,7 +100,7 @@ class Pooled:
             given = given - self.ahead.added(given)
         layer = Affine("dense", lambda x, _weight, _bias: self.pool(x), given.new_empty(0), None)
         terms: list[Term] = [(given, layer.weight, None)]
-        return (layer.shared(wide(relevance), terms).to(relevance.dtype),)
+        return (layer.shared(wide(relevance), terms, None).to(relevance.dtype),)
 
 
 def normalised(

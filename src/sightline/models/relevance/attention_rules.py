@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from sightline.errors import NotSupportedError
 from sightline.models.attention import attend
-from sightline.models.relevance.affine import STABILISER, Affine, Kind, stable, wide
+from sightline.models.relevance.affine import Affine, Kind, stable, wide
 from sightline.models.relevance.calls import Call, Handler, handed_on, is_part
 from sightline.models.relevance.composites import Composite
 from sightline.models.relevance.layer_rules import Gamma, LayerRule
@@ -34,7 +34,7 @@ from sightline.types import Doc
 Through: TypeAlias = Literal["softmax", "values"]
 
 
-def product_of_matrices(call: Call, epsilon: float = STABILISER) -> torch.Tensor | None:
+def product_of_matrices(call: Call, epsilon: float | None = None) -> torch.Tensor | None:
     """A product of two parts, and of a part with a constant that is more than a layer's weights."""
     one, other = call.argument(0, "input"), call.argument(1, "other", call.kwargs.get("mat2"))
     if call.name == "rmatmul":
@@ -44,7 +44,7 @@ def product_of_matrices(call: Call, epsilon: float = STABILISER) -> torch.Tensor
     return _in_proportion(torch.matmul, one, other, epsilon)
 
 
-def product_by_letters(call: Call, epsilon: float = STABILISER) -> torch.Tensor | None:
+def product_by_letters(call: Call, epsilon: float | None = None) -> torch.Tensor | None:
     """The same, written as `einsum`."""
     equation, *factors = call.args
     if len(factors) != 2 or call.kwargs:
@@ -66,7 +66,7 @@ def _in_proportion(
     product: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     one: torch.Tensor,
     other: torch.Tensor,
-    epsilon: float,
+    epsilon: float | None,
 ) -> torch.Tensor:
     parts = [part for part in (one, other) if is_part(part)]
 
@@ -145,7 +145,7 @@ def _layer_norm(call: Call) -> torch.Tensor | None:
 
         def back(relevance: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
             layer = Affine("dense", run, scale, counted, None)
-            return (layer.shared(wide(relevance), [(kept, layer.weight, layer.bias)]).to(own.dtype),)
+            return (layer.shared(wide(relevance), [(kept, layer.weight, layer.bias)], None).to(own.dtype),)
 
         return call.on(own), back
 

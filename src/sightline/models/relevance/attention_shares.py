@@ -60,7 +60,8 @@ def _sum(call: Call) -> torch.Tensor | None:
     def local(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, Back]:
         answer = a + b
         divisor = stable(wide(answer), _LEAST)
-        shares = wide(a) / divisor, wide(b) / divisor
+        # Where the parts cancel out to the last bit nobody gets anything, as in the authors' code; the other cells do.
+        shares = [torch.where(answer == 0, 0.0, wide(part) / divisor) for part in (a, b)]
 
         def back(relevance: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
             came = wide(relevance)

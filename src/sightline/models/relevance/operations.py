@@ -12,6 +12,9 @@
     a gate (x · sigmoid(g))        x takes all, the gate nothing (Arras et al., "Explaining Recurrent Neural Network
                                    Predictions in Sentiment Analysis", WASSA 2017: signal-take-all)
 
+What relevance is divided by in steps without a rule, such as sums and means, is kept from zero by a millionth of its
+root mean square in float32, and by 10⁻¹² of it in float64 (`affine.py`).
+
 Views, concatenation and maximum need no entry: what autograd hands back through them is already right. Whatever else
 stands between picture and score is refused by name when the pass is over (`propagation.py`).
 """

@@ -67,7 +67,7 @@ def _from(loader: Any, place: str, **options: Any) -> Any:
         if Path(place).is_dir():
             raise ModelError(f"{place} cannot be loaded by transformers: {first_line(error)}") from error
         raise ModelError(
-            f"hf/{place} is no folder here and could not be had from the hub ({why(error)}); without a network "
+            f"{place} is no folder here and could not be had from the hub ({why(error)}); without a network "
             "connection, give a folder with config.json and model.safetensors"
         ) from error
 

@@ -105,7 +105,7 @@ def _of_one(
 
     if trial and not _agrees(runner, picture, windows, ask):
         raise UntraceableError("a trial gave other scores than whole passes")
-    found = torch.cat(runner.batched(len(order), picture, lambda part: ask(order[part]), gradients="in part"))
+    found = runner.gathered(len(order), picture, lambda part: ask(order[part]), gradients="in part")
     return found[torch.from_numpy(np.argsort(order)).to(found.device)]
 
 

@@ -1,0 +1,35 @@
+"""What to say where a network fails on its pixels: its own reason, and what most often helps against it."""
+
+from __future__ import annotations
+
+import re
+
+from sightline.models.classifier import Classifier
+from sightline.types import Pixels
+
+_MISSING = re.compile(r"missing \d+ required (?:positional|keyword-only) arguments?: (.+)$")
+_CHANNELS = re.compile(r"to have (\d+) channels")
+
+
+def why(error: Exception, pixels: Pixels, classifier: Classifier) -> str:
+    """One line: the network, the size of the pixels, the reason, and the way out where there is a usual one."""
+    size = "×".join(map(str, pixels.shape))
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return f"{classifier.name} fails on pixels of {size}: {reason}{_way_out(reason, pixels, classifier)}"
+
+
+def _way_out(reason: str, pixels: Pixels, classifier: Classifier) -> str:
+    if (missing := _MISSING.search(reason)) is not None:
+        first = missing[1].split(",")[0].split(" and ")[0]
+        return f"; give it its further inputs: sightline.wrap(network, held={{{first}: …}}), in a function for --model"
+    channels = _CHANNELS.search(reason)
+    wanted = int(channels[1]) if channels is not None else pixels.shape[1]
+    if wanted == 1 and pixels.shape[1] == 3:
+        return "; it takes pictures in grey: declare preparation='grey, …' (--preparation)"
+    if wanted not in (1, 3) and wanted != pixels.shape[1]:
+        return f"; pictures have 3 channels: give what has {wanted} as prepared input, a float tensor c h w, in Python"
+    if classifier.preparation is None:
+        return (
+            "; no preparation is declared: if it takes another size, preparation='squash 224' (--preparation) says so"
+        )
+    return ""
