@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from types import TracebackType
-from typing import Literal, Self, TypeAlias, TypeVar, get_args
+from typing import Literal, Self, TypeAlias, get_args
 
 import torch
 from torch import nn
 
-from sightline.errors import CancelledError, ModelError, NotSupportedError, UsageError, unknown
+from sightline.errors import ModelError, NotSupportedError, UsageError, unknown
 from sightline.models.classifier import Classifier, device_of, on_device
 from sightline.models.devices import as_device
 from sightline.models.heads import Head, tell_head, two_sided
@@ -18,13 +18,13 @@ from sightline.models.quiet import mixes_batch_mates, quiet
 from sightline.models.smooth import smooth_behind
 from sightline.models.taps import watch
 from sightline.models.targets import Target
+from sightline.passes.batches import Batches
 from sightline.passes.failing import why
 from sightline.passes.layouts import ask_in_layout
 from sightline.passes.linear import quick_linear, serves
 from sightline.passes.memory import MEMORY
 from sightline.passes.non_finite import finite, lost_back, lost_forward
 from sightline.passes.numbers import Numbers
-from sightline.passes.plan import Graph, batch_size
 from sightline.passes.rounded import RoundedBack
 from sightline.passes.runtimes.question import Questions, Runtime
 from sightline.passes.same_bits import ask_with_same_bits
@@ -34,7 +34,6 @@ from sightline.types import ChannelMap, Count, Pixels, Progress, Scores
 Precision = Literal["float32", "fast"]
 Layout = Literal["as given", "same bits", "fastest"]
 """Of a batch in memory: `fastest` moves gradients by what falls on two sides of a ReLU; `same bits` does not."""
-T = TypeVar("T")
 Value: TypeAlias = Callable[[Scores, Target], torch.Tensor]
 """What is made of scores and their target, one number a picture."""
 
@@ -43,10 +42,9 @@ _ASK: dict[Layout, Callable[..., Scores]] = {
     "same bits": ask_with_same_bits,
     "fastest": ask_in_layout,
 }
-_FIRST_BATCH = 8  # pictures at once while nothing is known of what one costs
 
 
-class Runner:
+class Runner(Batches):
     """Calls one classifier; inside its `with` block the network is quiet.
 
     Attributes:
@@ -235,67 +233,6 @@ class Runner:
                 "or does not look at the picture: use a perturbation method such as occlusion"
             )
         return finite(gradient, "gradient", where)
-
-    def asked(self, total: int, pixels: Pixels, run: Callable[[slice], torch.Tensor], each: int = 1) -> torch.Tensor:
-        """`gathered` for one forward-only question, so that a program may answer it."""
-        with self.questions.of(total * each):
-            return self.gathered(total, pixels, run, gradients=False, each=each)
-
-    def gathered(
-        self, total: int, pixels: Pixels, run: Callable[[slice], torch.Tensor], *, gradients: Graph, each: int = 1
-    ) -> torch.Tensor:
-        """All rows that `batched` gives, as one tensor, which is there from the first batch on.
-
-        Thousands of small answers kept one by one lie between the batches' large tensors, and the allocator can use
-        what those leave free no more: memory would grow with the number of passes.
-        """
-        whole: list[torch.Tensor] = []
-
-        def keep(rows: slice) -> None:
-            found = run(rows)
-            if not whole:
-                whole.append(found.new_empty(total, *found.shape[1:]))
-            whole[0][rows] = found
-
-        self.batched(total, pixels, keep, gradients=gradients, each=each)
-        return whole[0]
-
-    def batched(
-        self, total: int, pixels: Pixels, run: Callable[[slice], T], *, gradients: Graph, each: int = 1
-    ) -> list[T]:
-        """Run all steps in as large parts as memory allows, `each` pictures a step.
-
-        Parts are halved when a GPU says that it is full.
-
-        Raises:
-            CancelledError: the progress function said False.
-        """
-        with self.working():
-            size = max(1, self.at_once(pixels, gradients=gradients) // each)
-            answers: list[T] = []
-            done = 0
-            while done < total:
-                try:
-                    answers.append(run(slice(done, min(done + size, total))))
-                except torch.cuda.OutOfMemoryError:
-                    if size == 1:
-                        raise
-                    size //= 2
-                    torch.cuda.empty_cache()
-                    continue
-                done = min(done + size, total)
-                if self.progress is not None and self.progress(done, total) is False:
-                    raise CancelledError(f"cancelled after {done} of {total} passes")
-            return answers
-
-    def at_once(self, pixels: Pixels, *, gradients: Graph) -> int:
-        """How many pictures like these go through the network in one call."""
-        if mixes_batch_mates(self.network):
-            return 1
-        survey = MEMORY.survey(self.network, pixels) if self.network is not None else None
-        if survey is None and self.network is not None:
-            return _FIRST_BATCH
-        return batch_size(survey, pixels.to(self.device), gradients=gradients, memory=self.memory)
 
     def given(self, pixels: Pixels) -> Pixels:
         """The pixels where the network is, fit to take part in a gradient."""
