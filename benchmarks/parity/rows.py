@@ -26,7 +26,7 @@ from sightline.passes.passes import Passes
 AGREED = 1e-4
 """Largest relative difference of maps whose definitions coincide."""
 
-MANY, FEW = 10, 3
+MANY, FEW = 10, 10
 """Photographs for a comparison, and for one that takes minutes a photograph on a network."""
 
 KINKS = "in float64: pictures that differ in their last digit can fall on two sides of a ReLU"

@@ -65,8 +65,6 @@ RACES = [
         title="randomisation of parameters, every layer, of the gradient",
         ours=ours,
         peers=[Peer(name="quantus", call="MPRT, top-down, of the same gradients", make=quantus, compare=False)],
-        forward=1,
-        both=1,
         repeats=1,
         networks=("ResNet-50", "ResNet-18"),
         note="each draws its own parameters; a pass forward and back for every layer with parameters and once more",

@@ -107,6 +107,7 @@ def test_small_ones_trained_ones_and_networks_of_convolutions_are_left_alone(
     assert is_linear(Tokens(nn.GELU()))
     convolutional = nn.Sequential(nn.Conv2d(3, 64, 5), nn.Flatten(), nn.Linear(64, 5))
     assert not is_linear(convolutional)
+    assert not linear.serves(torch.compile(Tokens(nn.GELU())), torch.device("cpu"))
     monkeypatch.setattr(linear, "_WEIGHTS", 1_000_000)
     assert not is_linear(Tokens(nn.GELU()))
     assert not isinstance(quick_linear(convolutional, torch.device("cpu")), QuickLinear)

@@ -77,6 +77,11 @@ def gains(network: nn.Module | None, pixels: Pixels) -> bool:
     return any(isinstance(module, nn.Conv2d) for module in modules)
 
 
+def compiled(network: nn.Module) -> bool:
+    """Whether a compiler would see what is done here as part of the network."""
+    return any(module._compiled_call_impl is not None or hasattr(module, "_orig_mod") for module in network.modules())
+
+
 class WatchingMemory(TorchFunctionMode):
     """Sees every call of torch in a pass; whether one of them may depend on where values lie in memory."""
 

@@ -20,6 +20,8 @@ from torch import nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from sightline.passes.layouts import compiled
+
 _FEWEST = 4_000_000
 """Multiplications of a layer from which looking at a call costs nothing beside it."""
 
@@ -40,7 +42,8 @@ def quick_linear(network: nn.Module | None, device: torch.device) -> AbstractCon
 
 def serves(network: nn.Module, device: torch.device) -> bool:
     """Whether oneDNN would run the linear layers of a network faster."""
-    return device.type == "cpu" and is_linear(network) and faster(torch.get_num_threads())
+    large = device.type == "cpu" and is_linear(network)
+    return large and not compiled(network) and faster(torch.get_num_threads())
 
 
 def is_linear(network: nn.Module) -> bool:

@@ -26,7 +26,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map
 
 from sightline.errors import ModelError
-from sightline.passes.layouts import WatchingMemory, built, gains
+from sightline.passes.layouts import WatchingMemory, built, compiled, gains
 from sightline.passes.turned import TurnedBack, norm, takes
 from sightline.types import Pixels, Scores
 
@@ -41,7 +41,7 @@ _HOLDS: WeakKeyDictionary[nn.Module, dict[object, bool]] = WeakKeyDictionary()
 
 def ask_with_same_bits(network: nn.Module | None, pixels: Pixels, ask: Ask) -> Scores:
     """The scores that `ask` gives for pixels, `b c h w`, as given, with a graph that runs back in the fast layout."""
-    if network is None or pixels.device.type != "cpu" or not gains(network, pixels) or _compiled(network):
+    if network is None or pixels.device.type != "cpu" or not gains(network, pixels) or compiled(network):
         return ask(torch.preserve_format)
     known = _HOLDS.setdefault(network, {})
     key = (built(network), tuple(pixels.shape), pixels.dtype, torch.get_num_threads())
@@ -51,11 +51,6 @@ def ask_with_same_bits(network: nn.Module | None, pixels: Pixels, ask: Ask) -> S
         return ask(torch.preserve_format)
     with _SameBits():
         return ask(torch.channels_last)
-
-
-def _compiled(network: nn.Module) -> bool:
-    """Whether a compiler would see what is done here as part of the network."""
-    return any(module._compiled_call_impl is not None or hasattr(module, "_orig_mod") for module in network.modules())
 
 
 def _holds(ask: Ask) -> bool:
