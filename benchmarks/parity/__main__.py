@@ -41,7 +41,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--only", default="*", help="peers, or peer:method, such as captum,*:rise (all by default)")
     parser.add_argument("--workers", type=int, default=2, help="processes side by side")
     parser.add_argument("--xplique", type=Path, default=ROOT / "build" / "xplique", help="Xplique's own environment")
-    parser.add_argument("--dear", choices=("all", "only", "none"), default="all", help="comparisons on few photographs")
+    parser.add_argument("--dear", choices=("all", "only", "none"), default="all", help="comparisons that take long")
     parser.add_argument("--missing", action="store_true", help="only comparisons that were not measured yet")
     parser.add_argument("--results", type=Path, default=STORE, help="what was measured, and will be")
     parser.add_argument("--page", action="store_true", help="write the page, measure nothing")

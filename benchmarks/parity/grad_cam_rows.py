@@ -55,7 +55,7 @@ def simple(ours: str, name: str, why: str = "", fit: Fit | None = None, **option
 
 
 def dear(ours: str, call: str, theirs: Make, why: str = "", **fields: Any) -> Row:
-    """A comparison that costs a pass a channel: a layer of few, and few photographs where it has many."""
+    """A comparison that costs a pass a channel: at a layer of few."""
     return row(ours, call, theirs, why, dear=LARGE, where="early", **fields)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
 from parity import subjects
-from parity.rows import EVERY, LAYERS, Case, Row, compare
+from parity.rows import EVERY, LAYERS, MANY, Case, Row, compare
 from parity.store import Record
 from parity.subjects import Data
 from parity.table import PEERS, rows
@@ -47,7 +47,7 @@ class Wanted:
         """The rows for one photograph before one network."""
         for row in rows(self.only):
             fits = self.dear == "all" or (network in row.dear) == (self.dear == "only")
-            if fits and network in row.networks and place < row.photographs_on(network):
+            if fits and network in row.networks and place < MANY:
                 yield row
 
 

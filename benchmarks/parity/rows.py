@@ -26,8 +26,8 @@ from sightline.passes.passes import Passes
 AGREED = 1e-4
 """Largest relative difference of maps whose definitions coincide."""
 
-MANY, FEW = 10, 10
-"""Photographs for a comparison, and for one that takes minutes a photograph on a network."""
+MANY = 10
+"""Photographs for every comparison."""
 
 KINKS = "in float64: pictures that differ in their last digit can fall on two sides of a ReLU"
 
@@ -134,7 +134,7 @@ class Row:
         make: our map, where it is more than that of `ours`.
         fit: what is done to ours before it is compared.
         networks: on which.
-        dear: on which of these it takes long, and few photographs are enough.
+        dear: on which of these it takes long (`--dear`).
         where: at which layers of the network.
         double: whether both are asked in float64, where float32 loses the digits that are compared.
     """
@@ -151,10 +151,6 @@ class Row:
     dear: tuple[str, ...] = ()
     where: Where = "last"
     double: bool = False
-
-    def photographs_on(self, network: str) -> int:
-        """On how many photographs at most."""
-        return FEW if network in self.dear else MANY
 
     @property
     def method(self) -> str:

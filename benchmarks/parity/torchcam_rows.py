@@ -88,7 +88,7 @@ def simple(ours: str, name: str, why: str = "", networks: tuple[str, ...] = EVER
 
 
 def dear(ours: str, name: str, why: str, **options: Any) -> Row:
-    """A map that costs passes for every channel: a layer of few, and few photographs where it has many."""
+    """A map that costs passes for every channel: at a layer of few."""
     made = torch.no_grad()(cam(name, **options))
     return row(ours, called(name, options), made, why=why, dear=LARGE, where="early")
 

@@ -23,9 +23,9 @@ from xplique.attributions.gradient_statistics.gradient_statistic import Gradient
 from xplique.wrappers import TorchWrapper
 
 from parity.injected import noise_of
-from parity.rows import Case
+from parity.rows import MANY, Case
 from parity.subjects import Data, case
-from parity.xplique_rows import CELLS, COPIES, RISE, ROWS, WIDTH
+from parity.xplique_rows import CELLS, COPIES, RISE, WIDTH
 from sightline.attribution.perturbation.rise import CellMasks, Rise
 from sightline.attribution.table import METHODS
 from sightline.images.segments import Grid
@@ -172,8 +172,7 @@ def main(folder: str, weights: str, network: str, photographs: str, first: str, 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.run_functions_eagerly(True)
     data = Data(Path(folder), Path(weights))
-    few = max(row.photographs_on(network) for row in ROWS)
-    for place in range(min(few, int(photographs), int(first))):
+    for place in range(min(MANY, int(photographs), int(first))):
         kept = Path(out) / f"{network}-{data.photographs(int(photographs))[place][0].name}.npz"
         if kept.is_file():
             continue
