@@ -22,8 +22,8 @@ pixels, or on the cells of the layer, before anything is stretched or enlarged f
 Where definitions coincide the difference is at most {agreed}: of {coincide} such comparisons on {count} networks, the
 largest difference is {largest}. {purpose} more do not coincide (*by definition*), each with the reason in a note: other
 definitions, other starts, or steps in which the last digit grows.
-The table has {methods} methods in {rows} rows; {full} of the {all} comparisons are on {photographs} photographs, the
-others on as many as the table says.
+The table has {methods} methods in {rows} rows.
+{full} of the {all} comparisons are on {photographs} photographs; the table says on how many each is.
 """
 
 XPLIQUE = """Xplique is made for TensorFlow. It runs in an environment of its own, and asks the same PyTorch networks

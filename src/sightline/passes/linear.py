@@ -90,7 +90,7 @@ def _multiplied(given: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | 
 
 def _takes(given: Any, weight: Any, bias: Any = None) -> bool:
     plain = all(type(one) in {torch.Tensor, nn.Parameter} and one.dtype == torch.float32 for one in (given, weight))
-    if not plain or given.ndim < 2 or torch.is_autocast_enabled("cpu"):
+    if not plain or given.ndim < 2 or weight.ndim != 2 or torch.is_autocast_enabled("cpu"):
         return False
     frozen = not any(value.requires_grad for value in (weight, bias) if value is not None)
     return frozen and given.numel() * weight.shape[0] >= _FEWEST

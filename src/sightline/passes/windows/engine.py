@@ -112,7 +112,8 @@ def _of_one(
 def _agrees(runner: Runner, picture: Pixels, windows: Windows, ask: Callable[[Integers], Scores]) -> bool:
     """Whether the first, the middle and the last window get the scores of whole passes."""
     rows = [0, len(windows) // 2, len(windows) - 1]
-    whole = runner.scores(torch.cat([windows.make(picture, slice(row, row + 1)) for row in rows]))
+    hidden = torch.cat([windows.make(picture, slice(row, row + 1)) for row in rows])
+    whole = torch.cat([runner.scores(some) for some in hidden.split(runner.at_once(picture, gradients=False))])
     try:
         found = ask(np.array(rows))
     except (ModelError, RuntimeError, TypeError, IndexError):  # a graph that stands for pictures of another batch only
