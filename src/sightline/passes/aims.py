@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from sightline.models.targets import Target
+from sightline.passes.gradient_pass import gradient
 from sightline.passes.perturbations import Perturbation
 from sightline.passes.runner import Runner
 from sightline.types import Pixels, Scores
@@ -33,17 +34,17 @@ def gradient_at(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The aim of each picture, `b`, and ∂aim/∂leaf, summed over the versions a part at a time."""
     given, pictures = runner.given(pixels), len(pixels)
-    values, gradient = torch.zeros(pictures, device=runner.device), torch.zeros(leaf.shape, device=runner.device)
+    values, total = torch.zeros(pictures, device=runner.device), torch.zeros(leaf.shape, device=runner.device)
 
     def ask(rows: slice) -> None:
         with torch.enable_grad():
             begin = leaf.detach().to(runner.device).requires_grad_()
             batch = describe(begin).make(given, rows)
-        weights = aim.weights[rows].to(gradient).repeat_interleave(pictures)
-        found, back = runner.gradient(batch, aim.target.tiled(len(batch) // pictures), aim.value, layout="fastest")
+        weights = aim.weights[rows].to(total).repeat_interleave(pictures)
+        found, back = gradient(runner, batch, aim.target.tiled(len(batch) // pictures), aim.value, layout="fastest")
         (here,) = torch.autograd.grad(batch, begin, (back * weights[:, None, None, None]).to(batch.dtype))
-        gradient.add_(here)
+        total.add_(here)
         values.add_((found.float() * weights).unflatten(0, (-1, pictures)).sum(0))
 
     runner.batched(len(aim.weights), given, ask, gradients=True, each=pictures)
-    return values, gradient
+    return values, total

@@ -29,12 +29,14 @@ class Batches(ABC):
         memory: bytes for activations, where that was asked for.
         progress: told how far a question is; False cancels.
         device: where the network is.
+        question: the number of the question at hand: what was looked at in one is looked at again in the next.
     """
 
     questions: Questions
     memory: int | None
     progress: Progress | None
     device: torch.device
+    question: int = 0
 
     @property
     @abstractmethod
@@ -79,6 +81,7 @@ class Batches(ABC):
         Raises:
             CancelledError: the progress function said False.
         """
+        self.question += 1
         with self.working():
             size = max(1, self.at_once(pixels, gradients=gradients) // each)
             answers: list[T] = []

@@ -11,6 +11,7 @@ from sightline.models.layers import layer_of
 from sightline.models.survey import Survey
 from sightline.models.taps import capture
 from sightline.models.targets import Target
+from sightline.passes.gradient_pass import lost
 from sightline.passes.looking import module_of, survey
 from sightline.passes.relevance import refuse_foreign
 from sightline.passes.runner import Runner
@@ -66,7 +67,7 @@ def inside(runner: Runner, pixels: Pixels, names: Sequence[str], target: Target)
         wanted = [leaf, *(output for _, output in calls)]
         found = torch.autograd.grad(scores.sum(), wanted, allow_unused=True) if scores.requires_grad else [None]
         runner.counted(backward=len(pixels))
-    reached = runner.reached(found[0], lambda: runner.lost(given, target))
+    reached = runner.reached(found[0], lambda: lost(runner, given, target))
     gradients: dict[str, list[torch.Tensor]] = {name: [] for name in names}
     for (name, _), gradient in zip(calls, found[1:], strict=False):
         if gradient is not None:

@@ -15,6 +15,7 @@ from sightline.models.survey import Survey, survey_of
 from sightline.models.taps import capture, visible, watch
 from sightline.models.targets import Target
 from sightline.passes.clean import Clean, DeadLayerError, LayerView, choose, view_of
+from sightline.passes.gradient_pass import lost, smooth
 from sightline.passes.memory import MEMORY
 from sightline.passes.non_finite import finite
 from sightline.passes.plan import Graph
@@ -76,7 +77,7 @@ def _layout(runner: Runner, given: Pixels, names: Sequence[str | None], *, from_
 
     In another layout activations differ by rounding alone. So do gradients, unless a kink is on their way.
     """
-    if from_pixels and runner.smooth(given):
+    if from_pixels and smooth(runner, given):
         return "fastest"
     if not names:
         return None
@@ -131,7 +132,7 @@ def at_pixels(runner: Runner, clean: Clean, leaf: Pixels, target: Target) -> Cha
     if found is None:
         (gradient,) = clean.gradients(target, [leaf])
         runner.counted(backward=len(leaf))
-        found = runner.reached(gradient, lambda: runner.lost(leaf, target)).float()
+        found = runner.reached(gradient, lambda: lost(runner, leaf, target)).float()
         clean.at_pixels.keep(None, target, found)
     return found.clone()  # a map may hold it, and each result is the user's own
 

@@ -22,6 +22,7 @@ from sightline.models.targets import Target
 from sightline.passes.aims import Aim, gradient_at
 from sightline.passes.at_layers import LayerSession
 from sightline.passes.attention import AttentionSession
+from sightline.passes.gradient_pass import gradient
 from sightline.passes.looking import at_pixels, module_of, survey
 from sightline.passes.perturbations import Perturbation, Stretch, Windows
 from sightline.passes.relevance import RelevanceSession
@@ -87,7 +88,7 @@ class Passes(LayerSession, RelevanceSession, AttentionSession):
                 return at_pixels(self._runner, shared, shared.leaf, target)
 
         def ask(rows: slice) -> ChannelMap:
-            return self._runner.gradient(pixels[rows], target.rows(rows))[1]
+            return gradient(self._runner, pixels[rows], target.rows(rows))[1]
 
         return torch.cat(self._runner.batched(len(pixels), pixels, ask, gradients=True))
 
@@ -125,7 +126,7 @@ class Passes(LayerSession, RelevanceSession, AttentionSession):
         def ask(rows: slice) -> Stretch:
             versions = path.make(given, rows)
             try:
-                scores, gradients = self._runner.gradient(versions, target.tiled(len(versions) // len(pixels)))
+                scores, gradients = gradient(self._runner, versions, target.tiled(len(versions) // len(pixels)))
             except NonFiniteError as error:
                 if len(each := range(rows.start, rows.stop)) > 1:
                     for row in each:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from types import TracebackType
-from typing import Literal, Self, TypeAlias, get_args
+from typing import Literal, Self, get_args
 
 import torch
 from torch import nn
@@ -15,27 +15,20 @@ from sightline.models.classifier import Classifier, device_of, on_device
 from sightline.models.devices import as_device
 from sightline.models.heads import Head, tell_head, two_sided
 from sightline.models.quiet import mixes_batch_mates, quiet
-from sightline.models.smooth import smooth_behind
-from sightline.models.taps import watch
-from sightline.models.targets import Target
 from sightline.passes.batches import Batches
 from sightline.passes.failing import why
 from sightline.passes.layouts import ask_in_layout
-from sightline.passes.linear import quick_linear, serves
-from sightline.passes.memory import MEMORY
-from sightline.passes.non_finite import finite, lost_back, lost_forward
+from sightline.passes.linear import quick_linear
+from sightline.passes.non_finite import finite, lost_forward
 from sightline.passes.numbers import Numbers
 from sightline.passes.rounded import RoundedBack
 from sightline.passes.runtimes.question import Questions, Runtime
 from sightline.passes.same_bits import ask_with_same_bits
-from sightline.passes.turned import PlainNorms
-from sightline.types import ChannelMap, Count, Pixels, Progress, Scores
+from sightline.types import Count, Pixels, Progress, Scores
 
 Precision = Literal["float32", "fast"]
 Layout = Literal["as given", "same bits", "fastest"]
 """Of a batch in memory: `fastest` moves gradients by what falls on two sides of a ReLU; `same bits` does not."""
-Value: TypeAlias = Callable[[Scores, Target], torch.Tensor]
-"""What is made of scores and their target, one number a picture."""
 
 _ASK: dict[Layout, Callable[..., Scores]] = {
     "as given": lambda _, __, ask: ask(torch.preserve_format),
@@ -173,52 +166,6 @@ class Runner(Batches):
         with self.working(), torch.enable_grad() if tell else torch.no_grad():
             given = self.given(batch)
             return self.run(given.detach().requires_grad_() if tell else given, question=not tell).detach()
-
-    def gradient(
-        self, batch: Pixels, target: Target, value: Value | None = None, *, layout: Layout = "same bits"
-    ) -> tuple[torch.Tensor, ChannelMap]:
-        """The score, `b`, and ∂score/∂pixels of a batch, `b c h w` float32; or another `value` of the scores.
-
-        Raises:
-            NotSupportedError: autograd does not reach the pixels.
-            NonFiniteError: a score or a gradient is NaN or infinite.
-        """
-        if len(batch) > 1 and mixes_batch_mates(self.network):
-            rows = [target.rows(slice(place, place + 1)) for place in range(len(batch))]
-            each = [self.gradient(one, row, value) for one, row in zip(batch.split(1), rows, strict=True)]
-            return torch.cat([score for score, _ in each]), torch.cat([gradient for _, gradient in each])
-        with self.working(), torch.enable_grad():
-            leaf = self.given(batch).detach().requires_grad_()
-            layout = "fastest" if self.smooth(leaf) else layout
-            with PlainNorms() if layout == "fastest" else nullcontext():
-                scores = self.traced(leaf, layout=layout)
-            score = target.score(scores) if value is None else value(scores, target)
-            gradient = torch.autograd.grad(score.sum(), leaf, allow_unused=True)[0] if score.requires_grad else None
-            self.counted(backward=len(batch))
-        return score.detach(), self.reached(gradient, lambda: self.lost(batch, target, value)).float()
-
-    def lost(self, batch: Pixels, target: Target, value: Value | None = None) -> str:
-        """Where a gradient of the score stops being finite, in words: by a pass of its own, since an error is due."""
-        if self.network is None:
-            return ""
-        with self.working(), self.uncounted(), torch.enable_grad(), watch(self.network) as events:
-            scores = self.traced(self.given(batch).detach().clone().requires_grad_(), layout="as given")
-            score = target.score(scores) if value is None else value(scores, target)
-            return lost_back(events, score.sum())
-
-    def smooth(self, leaf: Pixels) -> bool:
-        """Whether a network of linear layers has no kink on the way to its scores (`linear.py`): rounding stays small.
-
-        Found out by a pass of one picture, once, and only where something is gained by it.
-        """
-        if self.network is None or not serves(self.network, self.device):
-            return False
-        known = MEMORY.smooth_from_pixels(self.network, leaf)
-        if known is None:
-            with self.working(), self.uncounted(), self.numbers.aside(), torch.enable_grad():
-                known = smooth_behind(self.run(leaf[:1].detach().clone().requires_grad_(), layout="as given"), ())
-            MEMORY.keep_smooth_from_pixels(self.network, leaf, known)
-        return known
 
     def reached(self, gradient: torch.Tensor | None, where: Callable[[], str] = lambda: "") -> torch.Tensor:
         """A gradient of the score, checked; `where` tells what is to be said where it is not finite.

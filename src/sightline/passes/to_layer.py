@@ -10,12 +10,12 @@ give the very bits that it gave when the program was made (which tells of what l
 fingerprint looks), and the scores behind the layer must be the program's.
 
 It is done where a layer has no kink behind it (`models/smooth.py`), since there rounding moves a gradient by rounding
-alone; and once as many pictures came as pay for the program, by the rule of `runtimes/kept.py`.
+alone; and once as many pictures came as pay for the program, by the rule of `runtimes/held.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from dataclasses import replace as replaced
@@ -28,13 +28,14 @@ from sightline.models.taps import replace
 from sightline.passes.clean import Clean
 from sightline.passes.memory import MEMORY
 from sightline.passes.runner import Runner
-from sightline.passes.runtimes.kept import Kept, agree, kept_for, timed
+from sightline.passes.runtimes.held import Held, kept_for
+from sightline.passes.runtimes.kept import agree, timed
+from sightline.passes.runtimes.known_answer import noises
 from sightline.passes.runtimes.openvino_program import Numbers, Program
 from sightline.passes.runtimes.question import barred
 from sightline.types import Pixels, Scores
 
 _FEWEST = 4  # pictures at once below which the small pass costs what the program gains
-_SIDES = (32, 64, 96)  # of a picture of noise, the smallest that a network can take
 _TOLERANCE: dict[Numbers, float] = {"f32": 3e-5, "bf16": 6e-2}  # of activations, in parts of the largest
 
 
@@ -51,7 +52,7 @@ def program_to(runner: Runner, given: Pixels, names: Sequence[str | None]) -> To
 
 
 @dataclass(eq=False)
-class ToLayer(Kept):
+class ToLayer(Held[Program]):
     """What is known of one network and layer, for one size of picture.
 
     Attributes:
@@ -114,7 +115,10 @@ class ToLayer(Kept):
             slower = own > pace and not forced
             return f"it is not faster: {own * 1e3:.1f} against {pace * 1e3:.1f} ms a picture" if slower else None
 
-        return self.trusted(runner.classifier, given, fault, self.layer)
+        def program() -> Program:
+            return Program(runner.classifier, given, self.numbers, self.layer)
+
+        return self.trusted(runner.classifier, given, program, fault)
 
     def _scores(self, runner: Runner, program: Program, given: Pixels) -> Scores:
         found = self._both(runner, program, given)
@@ -155,18 +159,10 @@ class ToLayer(Kept):
     def _begun(self, runner: Runner, given: Pixels, clean: Clean) -> bool:
         """Whether some picture of noise serves: the smallest one behind which the network gives its own scores."""
         own = clean.captured[self.layer].detach().float().clone()
-        for noise in _noises(given):
+        for noise in noises(given):
             with suppress(SightlineError):  # too small for this network
                 self.noise, (self.noted, scores) = noise, self._behind(runner, noise, own)
                 sound = self.noted is not None and bool(torch.isfinite(self.noted).all())
                 if sound and agree(scores.detach(), clean.scores, self.numbers):
                     return True
         return False
-
-
-def _noises(pixels: Pixels) -> Iterator[Pixels]:
-    """Pictures of noise, `1 c h w`, from small ones to the size of the pictures, `b c h w`."""
-    draw = torch.Generator().manual_seed(0)
-    sizes = [(side, side) for side in _SIDES if 2 * side * side < pixels[0, 0].numel()]
-    for size in (*sizes, pixels.shape[2:]):
-        yield torch.randn(1, pixels.shape[1], *size, generator=draw)

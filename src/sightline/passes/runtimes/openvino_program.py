@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Sequence
 from functools import cache
 from importlib import metadata, util
 from typing import Any, Literal, cast
@@ -21,7 +22,7 @@ from sightline.models.files.openvino_core import core, loaded
 from sightline.models.taps import capture
 from sightline.types import Pixels, Scores
 
-__all__ = ["Numbers", "Program", "has_bfloat16", "installed", "loaded", "version"]
+__all__ = ["Numbers", "Program", "compiled", "converted", "has_bfloat16", "installed", "loaded", "version"]
 
 Numbers = Literal["f32", "bf16"]
 
@@ -60,15 +61,8 @@ class Program:
     """
 
     def __init__(self, classifier: Classifier, pixels: Pixels, numbers: Numbers, layer: str | None = None) -> None:
-        # Pinned threads would stay on the cores that torch's threads, which make the masks, want as well.
-        settings = {
-            "INFERENCE_PRECISION_HINT": numbers,
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "NUM_STREAMS": 1,
-            "ENABLE_CPU_PINNING": False,
-        }
         model = _model(_ScoresOnly(classifier) if layer is None else _ScoresAndLayer(classifier, layer), pixels)
-        self._request = core().compile_model(model, "CPU", settings).create_infer_request()
+        self._request = compiled(model, numbers)
 
     def __call__(self, pixels: Pixels) -> Scores:
         return self._run(pixels)[0]
@@ -83,18 +77,34 @@ class Program:
         return [torch.from_numpy(found[place]) for place in range(len(found))]
 
 
-def _model(network: nn.Module, pixels: Pixels) -> Any:
+def compiled(model: Any, numbers: Numbers) -> Any:
+    """What runs a model, with as many threads as torch has now."""
+    # Pinned threads would stay on the cores that torch's threads, which make the masks, want as well.
+    settings = {
+        "INFERENCE_PRECISION_HINT": numbers,
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": False,
+    }
+    return core().compile_model(model, "CPU", settings).create_infer_request()
+
+
+def converted(module: nn.Module, given: Sequence[torch.Tensor]) -> Any:
+    """A module as OpenVINO's model, by a trace of one pass over these inputs."""
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    given = pixels[:1].float().repeat(_TRACED, 1, 1, 1)
     with torch.no_grad(), torch.autocast("cpu", enabled=False), warnings.catch_warnings():
         # It warns that tracing grows old, and of every shape that Python looked at: shapes are the same in all batches.
         warnings.simplefilter("ignore")
-        traced = torch.jit.trace(network, (given,), check_trace=False, strict=False)
-        decoder = TorchScriptPythonDecoder(traced, example_input=(given,))
+        traced = torch.jit.trace(module, tuple(given), check_trace=False, strict=False)
+        decoder = TorchScriptPythonDecoder(traced, example_input=tuple(given))
         reader = FrontEndManager().load_by_framework("pytorch")
-        model = reader.convert(reader.load(decoder))
+        return reader.convert(reader.load(decoder))
+
+
+def _model(network: nn.Module, pixels: Pixels) -> Any:
+    model = converted(network, [pixels[:1].float().repeat(_TRACED, 1, 1, 1)])
     model.reshape([-1, *pixels.shape[1:]])
     for output in model.outputs:
         shape = output.partial_shape

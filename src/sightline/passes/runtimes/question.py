@@ -23,7 +23,8 @@ from sightline.errors import MissingExtraError, NotSupportedError, UsageError, u
 from sightline.models.classifier import Classifier
 from sightline.models.quiet import mixes_batch_mates
 from sightline.passes.runtimes import openvino_program as openvino
-from sightline.passes.runtimes.kept import Kept, Plain, kept_for, last_line, timed
+from sightline.passes.runtimes.held import kept_for, last_line
+from sightline.passes.runtimes.kept import Kept, Plain, timed
 from sightline.passes.runtimes.obstacles import hooked, unlike_float32
 from sightline.passes.runtimes.openvino_program import Program
 from sightline.types import Pixels, Scores

@@ -1,0 +1,1 @@
+"""Gradients at the pixels by compiled programs: one for the way forward, one for the way back."""
