@@ -7,6 +7,8 @@ One map of one small network with random weights; Xplique answers in its own env
                           steps down one by one, where RISE's protocol, and ours, rounds their size up
     mu-fidelity           the same given the same subsets; Xplique hides each cell by chance of its own, so that their
                           number differs from draw to draw, where ours always hides that share of the cells
+    average-drop, -increase, -gain, gini, entropy
+                          the same of a map without negative values, of which Xplique would take the magnitude
     AverageStability      not the same as `average-sensitivity`, and not compared: its noise is even on 0 … r, not
                           −r … r, and it takes the distance itself, not in parts of the map's norm
 """
@@ -24,6 +26,15 @@ import torch
 from torch import nn
 
 SIZE, TARGET, STEPS, SAMPLES, SHARE = (24, 36), 1, 12, 64, 0.25
+FALLING = 2
+"""A class that loses by being seen through the map, as the target wins."""
+OF_STRENGTHS = (
+    "average-drop(base=black)",
+    "average-increase(base=black)",
+    "average-gain(base=black)",
+    "gini",
+    "entropy",
+)
 ROOT = Path(__file__).resolve().parents[2]
 BEGIN = (
     "import runpy, sys; sys.path[:0] = [{here!r}]; sys.path.append({site!r}); sys.modules['triton'] = None; "
@@ -41,7 +52,7 @@ def network() -> nn.Module:
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in made.parameters():
-            scale = 4 / max(1, parameter[0].numel()) ** 0.5
+            scale = max(1, parameter[0].numel()) ** -0.5  # so that no class is sure
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
     return made.eval()
 
@@ -50,6 +61,7 @@ def ours(picture: torch.Tensor, map: torch.Tensor) -> tuple[dict[str, float], np
     """Our values, and the cells that mu-fidelity hid, `samples cells`."""
     import sightline
     from sightline.evaluation.faithfulness.subsets import Hidden
+    from sightline.evaluation.result import Judgement
     from sightline.images.segments import Grid
     from sightline.images.values import ValueRange
     from sightline.models.classifier import wrap
@@ -61,10 +73,15 @@ def ours(picture: torch.Tensor, map: torch.Tensor) -> tuple[dict[str, float], np
     ]
     classifier = wrap(network(), head="softmax")
     found = sightline.evaluate(classifier, [map], metrics, picture=[picture], target=[TARGET])
+    strengths = sightline.evaluate(classifier, [map.abs()], list(OF_STRENGTHS), picture=[picture], target=[TARGET])
+    drop = sightline.evaluate(classifier, map.abs(), OF_STRENGTHS[0], picture=picture, target=FALLING)
     assert isinstance(found, list)
+    assert isinstance(strengths, list)
+    assert isinstance(drop, Judgement)
+    strengths[0] = drop
     cells = Grid(rows=6, columns=6).make(picture, ValueRange.unit())[0]
     each = Hidden(features=cells, sizes=(round(36 * SHARE),) * SAMPLES, other=picture, seed=0)
-    return {one.metric.name: one.value for one in found}, each.drawn(slice(None)).astype(np.float32)
+    return {one.metric.name: one.value for one in (*found, *strengths)}, each.drawn(slice(None)).astype(np.float32)
 
 
 def theirs(picture: torch.Tensor, map: torch.Tensor, hidden: np.ndarray) -> dict[str, float]:
@@ -88,7 +105,7 @@ def main() -> int:
     own, hidden = ours(picture, map)
     other = theirs(picture, map, hidden)
     apart = {name: abs(value - other[name]) for name, value in own.items()}
-    print("\n".join(f"{name:12} {own[name]:.6f} {other[name]:.6f} apart {apart[name]:.1e}" for name in own))
+    print("\n".join(f"{name:16} {own[name]:.6f} {other[name]:.6f} apart {apart[name]:.1e}" for name in own))
     return 0 if max(apart.values()) <= WITHIN else 1
 
 

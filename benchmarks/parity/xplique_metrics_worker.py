@@ -15,9 +15,11 @@ import numpy as np
 import tensorflow as tf
 import torch
 from xplique.metrics import Deletion, Insertion, MuFidelity
+from xplique.metrics.complexity import Complexity, Sparseness
+from xplique.metrics.fidelity import AverageDropMetric, AverageGainMetric, AverageIncreaseMetric
 from xplique.wrappers import TorchWrapper
 
-from parity.xplique_metrics import SAMPLES, SHARE, STEPS, TARGET, network
+from parity.xplique_metrics import FALLING, SAMPLES, SHARE, STEPS, TARGET, network
 
 
 def main(folder: Path) -> None:
@@ -38,6 +40,15 @@ def main(folder: Path) -> None:
     )  # which cells stay, in our draw: a number is let through if it is large
     with patch.object(tf.random, "uniform", lambda *_args, **_more: kept):
         answers["mu-fidelity"] = metric(map[None])
+    seen = {
+        "average-drop": AverageDropMetric,
+        "average-increase": AverageIncreaseMetric,
+        "average-gain": AverageGainMetric,
+    }
+    for name, kind in seen.items():
+        target = np.eye(3, dtype=np.float32)[[FALLING if name == "average-drop" else TARGET]]
+        answers[name] = kind(**{**given, "targets": target}, activation="softmax").evaluate(np.abs(map)[None])
+    answers["gini"], answers["entropy"] = (kind().evaluate(map[None]) for kind in (Sparseness, Complexity))
     (folder / "answered.json").write_text(json.dumps({name: float(value) for name, value in answers.items()}))
 
 

@@ -110,6 +110,24 @@ def test_quantus_region_perturbation(quantus: Any, order: str, sign: int) -> Non
     assert np.ptp(expected) > 0.05
 
 
+def test_quantus_selectivity(quantus: Any) -> None:
+    """What is left after 1, 2, … squares: the curve of region perturbation, turned round."""
+    expected = np.array(theirs(quantus.Selectivity(patch_size=4, perturb_baseline="black", **PLAIN), a_map()))
+    found = ours("region-perturbation(window=4, regions=48, base=black)", a_map())
+    assert found.curve is not None
+    np.testing.assert_allclose(found.details["clean"] - found.curve.y[1:], expected, atol=1e-5)
+    assert len(expected) == 48
+    assert np.ptp(expected) > 0.05
+
+
+def test_quantus_monotonicity_is_always_true(quantus: Any) -> None:
+    """It replaces its base by itself, so that no map could fail; that of the paper does."""
+    metric = quantus.Monotonicity(features_in_step=48, perturb_baseline="black", **PLAIN)
+    assert theirs(metric, a_map())
+    assert theirs(metric, -a_map())
+    assert ours("monotonicity(steps=16, base=black, count=all)", a_map()).value == 0
+
+
 def test_quantus_irof(quantus: Any, tmp_path: Path) -> None:
     segmentation = pytest.importorskip("skimage.segmentation")
     cut = segmentation.slic(picture(1)[0].permute(1, 2, 0).double().numpy(), start_label=0)  # as it cuts, one channel

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from sightline.attribution.gradient import noisy
 from sightline.attribution.result import Attribution
 from sightline.evaluation.base import Question
 from sightline.evaluation.evaluate import evaluate
@@ -21,7 +25,7 @@ from sightline.models.classifier import wrap
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
 from sightline.runs.explain import explain
-from small import gradient_of, picture, smooth
+from small import gradient_of, picture, seeded, smooth
 
 SIZE = (18, 22)
 TARGETS = [0, 2, 1, 2]
@@ -199,6 +203,62 @@ def test_quantus_mprt(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in layers:
         assert found.details[name] == pytest.approx(theirs[name][0], abs=2e-3), name
     assert found.value == pytest.approx(np.mean([theirs[name][0] for name in layers]), abs=2e-3)
+
+
+def test_quantus_smooth_mprt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both over the same noisy copies; Quantus' last one is the picture itself."""
+    quantus = pytest.importorskip("quantus")
+    one_seed(monkeypatch)
+    model, x, copies = smooth(), picture(*SIZE), 5
+    drawn = np.random.default_rng(1).normal(size=(copies, *x.shape)).astype(np.float32)
+    drawn[-1] = 0
+    spread = 0.2 * float(x.max() - x.min())
+    given = itertools.cycle(drawn[:-1])
+
+    def same(_passes: Any, pixels: torch.Tensor, **_: Any) -> Iterator[tuple[int, torch.Tensor]]:
+        for one in drawn:
+            yield 1, pixels + spread * torch.from_numpy(one)
+
+    monkeypatch.setattr(noisy, "noisy_copies", same)
+    metric = quantus.SmoothMPRT(
+        layer_order="top_down", nr_samples=copies, noise_magnitude=0.2, normalise=False, abs=False,
+        disable_warnings=True, seed=42,
+    )  # fmt: skip
+    state, a_batch = (
+        torch.random.get_rng_state(),
+        sum(gradients(model, x + spread * one, [2]) for one in drawn) / copies,
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(np.random, "randn", lambda *_: next(given))
+        theirs = metric(model, x.numpy(), np.array([2]), a_batch=a_batch, explain_func=gradients, device="cpu")
+    torch.random.set_rng_state(state)
+    found = judged(model, x, f"parameter-randomisation(stages=0, samples={copies}, spread=0.2)", 2)
+    layers = [name for name in theirs if name != "original"]
+    for name in layers:
+        assert found.details[name] == pytest.approx(theirs[name][0], abs=2e-3), name
+    plain = judged(model, x, "parameter-randomisation(stages=0)", 2)
+    assert abs(found.value - plain.value) > 1e-3  # the noise matters
+
+
+@pytest.mark.parametrize(("method", "stays"), [("gradient", True), ("input-times-gradient", False)])
+def test_quantus_input_invariance(method: str, stays: bool) -> None:
+    """Its answer is yes or no, by a first layer without padding whose bias takes the shift away."""
+    quantus = pytest.importorskip("quantus")
+    first = nn.Conv2d(3, 4, 5)
+    model = seeded(nn.Sequential(first, nn.Tanh(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)))
+    x = picture(*SIZE)
+
+    def explained(model: Any, inputs: Any, targets: Any, **_: Any) -> np.ndarray:
+        values = torch.as_tensor(np.asarray(inputs), dtype=torch.float32)
+        rows = torch.as_tensor(np.asarray(targets)).long()
+        slope = gradient_of(model, values, lambda scores: scores.gather(1, rows[:, None]))
+        return (slope if stays else slope * values).sum(1, keepdim=True).numpy()
+
+    metric = quantus.InputInvariance(input_shift=-1, disable_warnings=True)
+    theirs = metric(model, x.numpy(), np.array([2]), a_batch=None, explain_func=explained, device="cpu")
+    found = judged(model, x, "input-invariance(shift=-1)", 2, method).value
+    assert bool(np.asarray(theirs).ravel()[0]) is stays
+    assert (found < 1e-4) is stays
 
 
 def test_quantus_efficient_mprt(monkeypatch: pytest.MonkeyPatch) -> None:

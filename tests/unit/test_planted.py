@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from itertools import islice
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from sightline.attribution.activation.grad_cam import GradCam
 from sightline.demo.scenes import render_image
 from sightline.errors import NotSupportedError, UsageError
-from sightline.evaluation.patches import Pasted
+from sightline.evaluation.patches import Pasted, log_probabilities
 from sightline.evaluation.planted import Planted, plant
 from sightline.evaluation.worlds.nulls import RandomMap
 from sightline.evaluation.worlds.scenes import scenes
 from sightline.evaluation.worlds.truth import prepared
 from sightline.models.catalogue import load
 from sightline.models.classifier import wrap
+from sightline.models.heads import Head, probabilities, two_sided
 from sightline.passes.passes import Passes
 
 
@@ -81,6 +85,59 @@ def test_a_patch_that_is_given_is_pasted_and_measured() -> None:
     best = found.judge(torch.from_numpy(found.masks).float())
     assert all(value == (1, 1, 1) for value in best)
     assert all(value == (0, 0, 0) for value in found.judge(-torch.from_numpy(found.masks).float()))
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+def test_it_stops_when_it_is_there(gradients: bool) -> None:
+    """Bright is what class 1 is: twelve steps make the patch bright, and no more are taken of the 300 allowed."""
+    model = Bright() if gradients else wrap(Bright().forward, name="function")
+    found = plant(model, DARK, target=1, side=0.5)
+    steps = re.search(r"(\d+) steps of", found.origin)
+    assert steps is not None
+    assert 5 <= int(steps[1]) < 60
+    assert (found.with_ > 0.7).all()
+    again = plant(model, DARK, target=1, side=0.5, steps=200)  # a bound that is not met changes nothing
+    assert torch.equal(again.pixels, found.pixels)
+
+
+@pytest.mark.parametrize("head", ["softmax", "sigmoid", "binary", "probabilities", "independent-probabilities",
+                                  "binary-probability"])  # fmt: skip
+def test_the_probability_that_it_stops_at_is_the_heads(head: Head) -> None:
+    """Of every head, with and without gradients: likely in the end, and not after all the steps."""
+
+    class Headed(nn.Module):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            scores = Bright()(pixels) - torch.tensor([0.0, 9.0, 0.0])  # by itself it is unlikely, too
+            one = head.startswith("binary")
+            scores = scores[:, 1:2] if one else scores
+            if head == "probabilities":
+                return scores.softmax(1)
+            return scores.sigmoid() if "probabilit" in head else scores
+
+    for model in (wrap(Headed(), head=head), wrap(Headed().forward, head=head)):
+        found = plant(model, DARK, target=1, side=0.6)
+        assert (found.with_ > 0.6).all()
+        assert int(found.origin.split(" steps")[0].split()[-1]) < 60
+
+
+@pytest.mark.parametrize("head", get_args(Head))
+def test_log_probabilities_are_of_the_head(head: Head) -> None:
+    scores = torch.rand(4, 1 if head.startswith("binary") else 3, generator=torch.Generator().manual_seed(2))
+    two = two_sided(scores, head)
+    assert torch.allclose(log_probabilities(two, head).exp(), probabilities(two, head), atol=1e-6)
+    assert torch.equal(log_probabilities(two[None], head), log_probabilities(two, head)[None])
+
+
+def test_it_gives_up_where_nothing_comes() -> None:
+    passes = Passes(Bright())
+    with passes, pytest.raises(NotSupportedError, match=r"found by 120 steps.*untrained network may respond to none"):
+        plant(passes, DARK, target=2, side=0.3)
+
+
+@pytest.mark.parametrize(("wrong", "said"), [({"target": 3}, "classes 0 to 2"), ({"steps": 0}, "one step or more")])
+def test_a_class_or_a_number_of_steps_that_cannot_be(wrong: dict, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        plant(Bright(), DARK, **wrong)
 
 
 def test_a_patch_that_does_not_decide_is_no_truth() -> None:

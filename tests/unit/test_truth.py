@@ -161,8 +161,27 @@ WRONG = [
     ("t.json", coco({"size": [1 << 40, 1 << 40], "counts": [1 << 80]}), "at most 268,435,456 pixels"),
     ("t.json", json.dumps({"images": [{"id": [1]}], "annotations": []}), "image 0: it has no id, or no file_name"),
     ("t.json", json.dumps({"images": [], "annotations": []}), "holds no object"),
+    ("t.json", json.dumps({"a.png": {"objects": []}}), "t.json holds no object"),
+    ("t.json", coco([[1e300, 1, 5, 5, 1, 5]]), "annotation 0: a corner must be a number"),
     ("t.json", json.dumps({"a.png": {"objects": ["x"]}}), "an object has a name, and a polygon or a box"),
     ("t.json", json.dumps({"a.png": {"objects": [{"polygon": [1, 2]}]}}), "a list of corners [x, y]"),
+    ("t.csv", "file,x0,y0,x1,y1\na.png,0.1,0.2,0.5,0.9\nb.png,0,0,1,1\n", "parts of the picture: multiply x"),
+    ("t.csv", "file,x0,y0,x1,y1,x2,y2,x3,y3\na.png,1,1,9,1,9,9,1,9\n", "more than two corners"),
+    ("t.csv", "file,x0,y0,x1,y1,label\na.png,1,1,9,9,tiger, cat\n", "line 2: it has not as many cells"),
+    ("t.csv", "file,width,height,x0,y0,x1,y1\na.png,80,60,1,1,9,9\n", "is for a picture of 80 × 60"),
+    ("t.json", coco(bbox=[0.1, 0.1, 0.5, 0.5]), "parts of the picture: multiply x"),
+    ("t.json", coco().replace('"id": 7,', '"id": 7, "width": 80, "height": 60,'), "is for a picture of 80 × 60"),
+    (
+        "t.json",
+        json.dumps({"images": [{"id": 1, "file_name": "a"}, {"id": 2, "file_name": "a"}], "annotations": []}),
+        "two images have the file_name a",
+    ),
+    (
+        "t.xml",
+        voc().replace("<object>", "<size><width>80</width><height>60</height></size><object>", 1),
+        "is for a picture of 80 × 60",
+    ),
+    ("t.xml", voc().replace("<xmax>25</xmax>", "<xmax>2</xmax>"), "xmin 6, ymin 5, xmax 2, ymax 20 has no inside"),
     ("t.xml", "<annotation>", "is not XML"),
     ("t.xml", "<html></html>", "its root is 'html'"),
     ("t.xml", '<!DOCTYPE x [<!ENTITY a "b">]><annotation></annotation>', "declares entities"),
@@ -286,3 +305,152 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert [one["target"] for one in found["pictures"]] == ["cat", "dog", "owl"]
     assert main([*words, "--maps", "theirs", "--target", "top"]) == 0
     assert "grad-cam" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "path,class_name,x1,y1,x2,y2\n/elsewhere/a.png,dog,5,4,25,20\n",
+        "filename,width,height,class,xmin,ymin,xmax,ymax\na.png,40,30,1.0,5,4,25,20\n",
+        "image,ymax,xmax,ymin,xmin,name\nC:\\\\x\\\\a.png,20,25,4,5,dog\n",
+        "name,label,x,y,width,height\na,dog,5,4,20,16\n",
+    ],
+)
+def test_other_headings_orders_and_paths(data: Path, content: str) -> None:
+    (data / "t.csv").write_text(content)
+    (entry,) = entries_of(data, truth_of(data, None), ("cat", "dog")).entries
+    mask = as_mask(entry.mask, (HEIGHT, WIDTH))
+    assert mask is not None
+    assert (entry.target, mask.sum()) == (1, 320)
+    assert mask[4:20, 5:25].all()
+
+
+def test_a_voc_file_as_tools_write_it(data: Path) -> None:
+    """Floats, no size (written as 0), a part with a box of its own, truncated, difficult as a word, no file name."""
+    part = "<part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox></part>"
+    content = voc().replace("<filename>a.png</filename>", "<size><width>0</width><height>0</height></size>")
+    content = content.replace("<xmin>6</xmin>", "<xmin>6.0</xmin>").replace("<difficult>1<", "<difficult>True<")
+    content = content.replace("<object><name>dog</name>", f"<object><name>dog</name><truncated>1</truncated>{part}")
+    (data / "a.xml").write_text(content)
+    found = entries_of(data, truth_of(data, None), ("cat", "dog"))
+    (entry,) = found.entries
+    mask = as_mask(entry.mask, (HEIGHT, WIDTH))
+    assert mask is not None
+    assert mask.sum() == 320
+    assert any("marked difficult" in note for note in found.notes)
+
+
+def test_coco_with_gaps(data: Path) -> None:
+    """Ids with gaps, a crowd, a picture without an object, an object between the middles of pixels, no categories."""
+    content = json.loads(coco([corners()]))
+    content["images"] += [{"id": 900, "file_name": "b.png"}, {"id": 12, "file_name": "c.png"}]
+    content["categories"].append({"id": 90, "name": "cat"})
+    content["annotations"] += [
+        {"image_id": 900, "category_id": 3, "iscrowd": 1, "segmentation": {"size": [30, 40], "counts": [1200]}},
+        {"image_id": 7, "category_id": 90, "segmentation": [[3.6, 3.6, 4.4, 3.6, 4.4, 4.4]]},
+    ]
+    (data / "t.json").write_text(json.dumps(content))
+    found = entries_of(data, truth_of(data, None), ("cat", "dog"))
+    assert [(Path(one.path).name, one.target) for one in found.entries] == [("a.png", 1)]
+    assert "crowds (many objects in one outline) that were left out: 1" in found.notes
+    assert "pictures of the truth without an object, which cannot be judged: 2" in found.notes
+    assert "objects without the middle of one pixel that were left out: 1" in found.notes
+    del content["categories"]
+    (data / "t.json").write_text(json.dumps(content))
+    found = entries_of(data, truth_of(data, None), ("cat", "dog"))
+    assert [one.target for one in found.entries] == ["top"]
+    assert any("categories have no names" in note for note in found.notes)
+
+
+def test_pictures_of_one_name_are_told_apart_by_their_folders(data: Path) -> None:
+    for name in ("train", "val"):
+        (data / name).mkdir()
+        Image.new("RGB", (WIDTH, HEIGHT)).save(data / name / "1.png")
+    line = "{},1,1,9,9\n"
+    heading = "file,x0,y0,x1,y1\n"
+    (data / "t.csv").write_text(heading + line.format("val/1.png"))
+    (entry,) = entries_of(data, truth_of(data, None), None).entries
+    assert Path(entry.path).parent.name == "val"
+    (data / "t.csv").write_text(heading + line.format("1.png"))
+    with pytest.raises(UsageError, match=r"1\.png of the truth could be .*train/1\.png or .*val/1\.png"):
+        entries_of(data, truth_of(data, None), None)
+    (data / "train" / "1.png").unlink()
+    (data / "t.csv").write_text(heading + line.format("train/1.png") + line.format("val/1.png").replace("9,9", "5,5"))
+    (entry,) = entries_of(data, truth_of(data, None), None).entries  # not the other's object, too
+    mask = as_mask(entry.mask, (HEIGHT, WIDTH))
+    assert mask is not None
+    assert mask.sum() == 16
+    (data / "val" / "1.png").rename(data / "1.png")
+    with pytest.raises(UsageError, match=r"train/1\.png and val/1\.png of the truth would both be 1\.png"):
+        entries_of(data, truth_of(data, None), None)
+
+
+def test_truth_of_a_photograph_that_exif_turns(data: Path) -> None:
+    """Stored 40 wide and 30 high, shown 30 wide and 40 high."""
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.new("RGB", (WIDTH, HEIGHT)).save(data / "a.jpg", exif=exif)
+    (data / "t.csv").write_text("file,x0,y0,x1,y1\na.jpg,4,5,20,25\n")
+    found = entries_of(data, truth_of(data, None), None)
+    mask = as_mask(found.entries[0].mask, (WIDTH, HEIGHT))
+    assert mask is not None
+    assert mask[5:25, 4:20].all()
+    assert "photographs that their EXIF turns: 1; the truth is read as that of the upright picture" in found.notes
+    sized = "file,width,height,x0,y0,x1,y1\na.jpg,{},{},4,5,20,25\n"
+    (data / "t.csv").write_text(sized.format(30, 40))
+    assert not entries_of(data, truth_of(data, None), None).notes
+    (data / "t.csv").write_text(sized.format(40, 30))
+    with pytest.raises(UsageError, match="for the picture as it is stored"):
+        entries_of(data, truth_of(data, None), None)
+
+
+def classes(palette: bool) -> Image.Image:
+    """A mask as Pascal VOC draws it: class 8, whose colour is dark, and a border of void."""
+    numbers = np.zeros((HEIGHT, WIDTH), np.uint8)
+    numbers[9:21, 9:21] = 255
+    numbers[10:20, 10:20] = 8
+    image = Image.fromarray(numbers, "L")
+    if palette:
+        image = image.convert("P")
+        colours = np.zeros((256, 3), np.uint8)
+        colours[8], colours[255] = (64, 0, 0), (224, 224, 192)
+        image.putpalette(colours.tobytes())
+        image.putdata(numbers.ravel().tolist())
+    return image
+
+
+def test_mask_pictures_of_every_mode(data: Path) -> None:
+    square = np.zeros((HEIGHT, WIDTH), np.uint8)
+    square[10:20, 10:20] = 255
+    grey = Image.fromarray(square)
+    seen = np.dstack([square, square, square, square])
+    deep = Image.fromarray(square.astype(np.uint16) * 257)
+    images = [grey, grey.convert("1"), grey.convert("P"), grey.convert("RGB"), Image.fromarray(seen), deep]
+    images += [classes(palette=True), classes(palette=True).convert("RGB")]
+    for image in images:
+        image.save(data / "a_mask.png")
+        found = entries_of(data, truth_of(data, None), None)
+        mask = as_mask(found.entries[0].mask, (HEIGHT, WIDTH))
+        assert mask is not None
+        assert np.array_equal(mask, square > 0), image.mode
+    assert found.notes == ("mask pictures with colours: 1; each but black counts as the object",)
+
+
+def photograph(*shape: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (classes(palette=False), "more dark grey than white"),
+        (Image.fromarray((np.array(classes(palette=False)) > 0).astype(np.uint16) * 255), "no bright pixel"),
+        (photograph(HEIGHT, WIDTH, 3), "looks like a photograph"),
+        (photograph(HEIGHT, WIDTH), "looks like a photograph"),
+        (Image.new("L", (WIDTH + 1, HEIGHT), 255), "a mask of 30 × 41 came for a picture of 30 × 40"),
+    ],
+)
+def test_pictures_that_are_no_mask(data: Path, image: Image.Image, said: str) -> None:
+    image.save(data / "a_mask.png")
+    with pytest.raises(UsageError, match=said):
+        entries_of(data, truth_of(data, None), None)

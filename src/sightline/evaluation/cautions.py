@@ -13,7 +13,7 @@ class Cautions:
     """Warnings as they come, gathered by their words; those that differ in numbers alone are one."""
 
     def __init__(self) -> None:
-        self._first: dict[str, str] = {}
+        self._texts: dict[str, dict[str, None]] = {}
         self._rows: dict[str, dict[str, set[int]]] = {}
 
     def add(self, row: str, place: int, texts: Iterable[str]) -> None:
@@ -26,7 +26,7 @@ class Cautions:
         """
         for text in texts:
             kind = _NUMBER.sub("#", text)
-            self._first.setdefault(kind, text)
+            self._texts.setdefault(kind, {})[text] = None
             self._rows.setdefault(kind, {}).setdefault(row, set()).add(place)
 
     def lines(self, rows: Sequence[str], pictures: int, methods: Sequence[str] = ()) -> tuple[str, ...]:
@@ -39,9 +39,15 @@ class Cautions:
         """
         many = {kind: sum(map(len, found.values())) for kind, found in self._rows.items()}
         return tuple(
-            f"{_who(self._rows[kind], rows, methods)}{_where(self._rows[kind], pictures)}: {self._first[kind]}"
+            f"{_who(self._rows[kind], rows, methods)}{_where(self._rows[kind], pictures)}: {_what(self._texts[kind])}"
             for kind in sorted(many, key=lambda kind: -many[kind])
         )
+
+
+def _what(texts: Iterable[str]) -> str:
+    """The first of texts that differ in numbers alone; that they do is said, or its numbers would be taken for all."""
+    first, *others = texts
+    return f"{first} (so the first; elsewhere with other numbers)" if others else first
 
 
 def _who(found: dict[str, set[int]], rows: Sequence[str], methods: Sequence[str]) -> str:

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sightline.errors import UsageError
+from sightline.evaluation.mask_pictures import mask_of_picture
 from sightline.images.arrays import is_tensor
 from sightline.images.load import Picture, load
 
 _BLACK = (0, 0, 0)
-_WHITE_FROM = 128
 _BOX = "(left, top, right, bottom)"
 
 
@@ -63,11 +63,12 @@ def as_mask(given: Any, size: tuple[int, int]) -> NDArray[np.bool_] | None:
         given: booleans `H W` (or numbers of which 0 is the background and one other is the object); a box (left, top,
             right, bottom) in pixels of the picture, right and bottom excluded; a polygon, at least three corners
             (x, y); `Boxes` or `Polygons`; a path, the bytes, or a Pillow image of a picture that is white (at least
-            half bright) on the object; or None.
+            half bright), or coloured, on the object; or None.
         size: (height, width) of the picture.
 
     Raises:
-        UsageError: another size than the picture's, a box that is empty or leaves the picture, more than two values.
+        UsageError: another size than the picture's, a box that is empty or leaves the picture, more than two values,
+            a picture that is no mask (`mask_pictures`).
         PictureError: a mask picture that cannot be read.
     """
     if given is None:
@@ -80,7 +81,7 @@ def as_mask(given: Any, size: tuple[int, int]) -> NDArray[np.bool_] | None:
     if is_tensor(given):
         given = given.detach().cpu().numpy()
     if isinstance(given, str | Path | bytes | Image.Image | Picture):
-        mask = _from_picture(given)
+        mask = mask_of_picture(load(given, background=_BLACK))
     elif isinstance(given, np.ndarray):
         mask = _from_array(given)
     else:
@@ -156,17 +157,6 @@ def _from_polygon(outline: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
             crossing = x + (rows - y) * (other_x - x) / (other_y - y)
             inside[first:last] ^= columns[None] >= crossing[:, None]
     return inside
-
-
-def _from_picture(given: str | Path | bytes | Image.Image | Picture) -> NDArray[np.bool_]:
-    picture = load(given, background=_BLACK)
-    bright = np.asarray(picture.rgb).max(axis=2)
-    if bright.max() < _WHITE_FROM:
-        raise UsageError(
-            f"the mask {picture.name} has no bright pixel (its brightest is {bright.max()} of 255): a mask picture is "
-            "white on the object; if its numbers are classes, give an array such as `classes == 8`"
-        )
-    return bright >= _WHITE_FROM
 
 
 def _from_array(given: NDArray) -> NDArray[np.bool_]:

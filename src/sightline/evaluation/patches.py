@@ -11,16 +11,26 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from sightline.models.heads import Head
 from sightline.models.targets import Target
 from sightline.passes.aims import Aim
 from sightline.passes.passes import Passes
 from sightline.passes.perturbations import Perturbation
 from sightline.types import Pixels, Scores
 
-PLACES, RATE, TRIED = 3, 0.06, 3
-"""Places tried in every step of ascent, a step as a part of the range of values, and how many classes are tried."""
-CANDIDATES, PROPOSALS = 48, 8
-"""How many patches are tried at first without gradients, and how many in every step of search."""
+PLACES, RATE, TRIED, SHORT = 3, 0.06, 3, 20
+"""Places tried in every step of ascent, a step as a part of the range of values; how many classes are tried at first,
+in how many steps."""
+MOMENTUM, SETTLED = 0.5, 120
+"""What counts of the earlier slopes in a step (Y. Dong et al., "Boosting Adversarial Attacks with Momentum", CVPR
+2018); steps from which on they stay at three tenths of the first."""
+_TINY = 1e-30
+CANDIDATES, PROPOSALS, FINE = 48, 8, 60
+"""How many patches are tried at first without gradients, how many in every step of search, and when squares stop
+shrinking."""
+REACHED, PART, LATE, PATIENCE, RISE = 0.8, 0.9, 5, 60, 0.05
+"""Enough: this probability in this part of the pictures, as the mean of the last steps. Hopeless: over two such spells
+of steps the mean log-probability rose by less than this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,51 +65,95 @@ def corners_in(pixels: Pixels, side: int, many: int, generator: torch.Generator)
     return (torch.rand(many, 2, generator=generator) * room).long()
 
 
-def nearest_classes(clean: Scores) -> list[int]:
+def nearest_classes(clean: Scores, head: Head) -> list[int]:
     """The `TRIED` classes with the highest mean log-probability, of those that no picture is named by."""
-    mean, named = clean.log_softmax(1).mean(0), set(clean.argmax(1).tolist())
+    mean, named = log_probabilities(clean, head).mean(0), set(clean.argmax(1).tolist())
     order = mean.argsort(descending=True).tolist()
     return [index for index in order if index not in named][:TRIED] or order[:1]
 
 
-def _log_probability(scores: Scores, target: Target) -> torch.Tensor:
-    """Among all classes, whatever the head: the class must win, not only rise."""
-    return target.score(scores.log_softmax(1))
+def log_probabilities(scores: Scores, head: Head) -> torch.Tensor:
+    """How likely each class is, its logarithm, in the shape of the scores `… k`: what is measured in the end."""
+    if head == "softmax":
+        return scores.log_softmax(-1)
+    if head in ("binary", "sigmoid"):
+        return functional.logsigmoid(scores)
+    return scores.clamp_min(_TINY).log()
+
+
+class _Way:
+    """What a search has reached so far: log-probabilities, a row a step, a column a picture."""
+
+    def __init__(self) -> None:
+        self.rows: list[torch.Tensor] = []
+
+    def add(self, reached: torch.Tensor) -> None:
+        self.rows.append(reached.detach().double().cpu())
+
+    @property
+    def over(self) -> bool:
+        """Enough is reached, or more steps promise nothing."""
+        if len(self.rows) < LATE:
+            return False
+        late = torch.stack(self.rows[-LATE:]).mean(0).exp()
+        if float((late >= REACHED).double().mean()) >= PART:
+            return True
+        spells = self.rows[-2 * PATIENCE : -PATIENCE], self.rows[-PATIENCE:]
+        before, after = (float(torch.stack(rows).mean()) if rows else 0.0 for rows in spells)
+        return len(self.rows) >= 2 * PATIENCE and after - before < RISE
+
+    @property
+    def height(self) -> float:
+        """The mean over the later half of the steps."""
+        return float(torch.stack(self.rows[len(self.rows) // 2 :]).mean())
 
 
 def ascended(
-    passes: Passes, pixels: Pixels, classes: Sequence[int], side: int, steps: int, generator: torch.Generator
-) -> tuple[torch.Tensor, int]:
-    """A patch `c s s` and its class: of several, the one that comes furthest in a third of the steps."""
+    passes: Passes, pixels: Pixels, classes: Sequence[int], side: int, most: int, generator: torch.Generator
+) -> tuple[torch.Tensor, int, int]:
+    """A patch `c s s`, its class, and the steps it took in all: of several classes the one that a short ascent, which
+    goes on from there, comes furthest with.
+    """
     low, high, _ = passes.classifier.values.like(pixels)
     middle = (low + high)[0].float().cpu() / 2 + 0.1 * (high - low)[0].float().cpu() * (
         2 * torch.rand((pixels.shape[1], side, side), generator=generator) - 1
     )
-    begun = dict.fromkeys(classes, (middle, 0.0))
+    begun, short = dict.fromkeys(classes, (middle, 0.0)), 0
     if len(classes) > 1:
-        begun = {index: _climb(passes, pixels, index, middle, max(1, steps // 3), generator) for index in classes}
+        short = max(1, min(SHORT, most // 3))
+        for index in classes:
+            patch, way = _climb(passes, pixels, index, middle, short, generator)
+            begun[index] = patch, way.height
     best = max(begun, key=lambda index: begun[index][1])
-    return _climb(passes, pixels, best, begun[best][0], steps, generator)[0], best
+    patch, way = _climb(passes, pixels, best, begun[best][0], most, generator)
+    return patch, best, short + len(way.rows)
 
 
 def _climb(
-    passes: Passes, pixels: Pixels, index: int, patch: torch.Tensor, steps: int, generator: torch.Generator
-) -> tuple[torch.Tensor, float]:
-    """The patch after signed steps over all pictures and a few places, and its mean log-probability over half of them.
+    passes: Passes, pixels: Pixels, index: int, patch: torch.Tensor, most: int, generator: torch.Generator
+) -> tuple[torch.Tensor, _Way]:
+    """The patch after signed steps over all pictures and a few places, until that is enough, and what was reached.
 
-    The steps grow smaller to a third.
+    The steps grow smaller to three tenths.
     """
     low, high, _ = passes.classifier.values.like(pixels)
     low, high = low[0].float().cpu(), high[0].float().cpu()
-    aim, reached = Aim(Target.of(index, len(pixels)), torch.ones(PLACES), _log_probability), list[float]()
-    for step in range(steps):
+
+    def standing(scores: Scores, target: Target) -> torch.Tensor:
+        return target.score(log_probabilities(scores, passes.head))
+
+    aim, way = Aim(Target.of(index, len(pixels)), torch.ones(PLACES), standing), _Way()
+    uphill, settled = torch.zeros_like(patch), min(most, SETTLED)
+    while len(way.rows) < most and not way.over:
+        step = min(len(way.rows), settled)
         corners = corners_in(pixels, patch.shape[-1], PLACES, generator)
         values, slope = passes.at(pixels, patch, lambda leaf, at=corners: Pasted(leaf[None], at), aim)  # type: ignore[misc]
-        reached.append(float(values.mean()) / PLACES)
-        patch = patch + RATE * (1 - 0.7 * step / steps) * (high - low) * slope.cpu().sign()
+        way.add(values / PLACES)
+        slope = slope.cpu()
+        uphill = MOMENTUM * uphill + slope / slope.abs().mean().clamp(min=torch.finfo(slope.dtype).tiny)
+        patch = patch + RATE * (1 - 0.7 * step / settled) * (high - low) * uphill.sign()
         patch = torch.minimum(torch.maximum(patch, low), high)
-    late = reached[len(reached) // 2 :]
-    return patch, sum(late) / len(late)
+    return patch, way
 
 
 def chosen(
@@ -111,8 +165,8 @@ def chosen(
     """
     patches = _candidates(passes, pixels, side, generator)
     corners = corners_in(pixels, side, len(patches), generator)
-    scores = passes.perturbed(pixels, Pasted(patches, corners)).log_softmax(2)
-    gain = (scores - clean.log_softmax(1)).mean(1)
+    scores = log_probabilities(passes.perturbed(pixels, Pasted(patches, corners)), passes.head)
+    gain = (scores - log_probabilities(clean, passes.head)).mean(1)
     absent = torch.ones(gain.shape[1], dtype=torch.bool).to(gain.device)
     absent[clean.argmax(1)] = False
     gain[:, ~absent] = -torch.inf
@@ -124,23 +178,25 @@ def chosen(
 
 
 def climbed(
-    passes: Passes, pixels: Pixels, patch: torch.Tensor, index: int, steps: int, generator: torch.Generator
-) -> torch.Tensor:
-    """The patch after steps of search: in each, squares of it are painted over, and the best of all is kept."""
+    passes: Passes, pixels: Pixels, patch: torch.Tensor, index: int, most: int, generator: torch.Generator
+) -> tuple[torch.Tensor, int]:
+    """The patch after steps of search, and how many: in each, squares of it are painted over, and the best is kept."""
     low, high, _ = passes.classifier.values.like(pixels)
     low, high = low[0].float().cpu(), high[0].float().cpu()
-    side = patch.shape[-1]
-    for step in range(steps):
-        size = max(1, round(side * (0.3 * (1 - step / steps) + 0.02) ** 0.5))
+    side, way, fine = patch.shape[-1], _Way(), min(most, FINE)
+    while len(way.rows) < most and not way.over:
+        size = max(1, round(side * (0.3 * (1 - min(len(way.rows), fine) / fine) + 0.02) ** 0.5))
         proposals = patch.repeat(PROPOSALS, 1, 1, 1)
         places = (torch.rand(PROPOSALS, 2, generator=generator) * (side - size + 1)).long().tolist()
         bright = torch.rand((PROPOSALS, patch.shape[0], 1, 1), generator=generator) < 0.5
         for proposal, (top, left), colour in zip(proposals[1:], places[1:], bright[1:], strict=True):
             proposal[:, top : top + size, left : left + size] = torch.where(colour, high, low)
         corners = corners_in(pixels, side, 1, generator).expand(PROPOSALS, 2)
-        scores = passes.perturbed(pixels, Pasted(proposals, corners)).log_softmax(2)[..., index]
-        patch = proposals[int(scores.mean(1).argmax())]
-    return patch
+        scores = log_probabilities(passes.perturbed(pixels, Pasted(proposals, corners)), passes.head)[..., index]
+        best = int(scores.mean(1).argmax())
+        patch = proposals[best]
+        way.add(scores[best])
+    return patch, len(way.rows)
 
 
 def _candidates(passes: Passes, pixels: Pixels, side: int, generator: torch.Generator) -> torch.Tensor:

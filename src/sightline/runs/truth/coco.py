@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from sightline.errors import UsageError
 from sightline.reports.names import shown
-from sightline.runs.truth.things import Thing, Truth, number_of
+from sightline.runs.truth.matching import without_thing
+from sightline.runs.truth.things import Thing, Truth, check_pixels, number_of, size_of
 
 _MOST_PIXELS = 1 << 28
 
@@ -50,6 +51,9 @@ def read_coco(file: Path) -> Truth:
 
 def _standard(content: Mapping[str, Any], name: str) -> Truth:
     files = _named(content["images"], "image", "file_name", name)
+    if len(set(files.values())) < len(files):
+        twice = next(one for one in files.values() if list(files.values()).count(one) > 1)
+        raise UsageError(f"{name}: two images have the file_name {shown(twice)}")
     categories = _named(content.get("categories", []), "category", "name", name)
     annotations = content["annotations"]
     if not isinstance(annotations, list):
@@ -72,9 +76,14 @@ def _standard(content: Mapping[str, Any], name: str) -> Truth:
             things.setdefault(picture, []).append(thing)
     if not things:
         raise UsageError(f"{name} holds no object: images, and annotations with a bbox or a segmentation were expected")
+    check_pixels(things, name)
     notes = [f"crowds (many objects in one outline) that were left out: {crowds}"] if crowds else []
     notes += [f"boxes without an inside (width or height 0) that were left out: {empty}"] if empty else []
-    return Truth(form=f"COCO objects of {name}", things=things, notes=tuple(notes))
+    notes += ["the categories have no names: the network's top class is explained"] if not categories else []
+    listed = {one["file_name"]: size_of(one.get("width"), one.get("height")) for one in content["images"]}
+    sizes = {picture: size for picture, size in listed.items() if size is not None}
+    notes += without_thing(listed, things)
+    return Truth(form=f"COCO objects of {name}", things=things, notes=tuple(notes), sizes=sizes)
 
 
 def _named(given: Any, what: str, key: str, name: str) -> dict[object, str]:
@@ -182,4 +191,10 @@ def _short(content: Mapping[str, Any], name: str) -> Truth:
             else:
                 raise UsageError(f"{where}: it has neither a polygon nor a box of four numbers")
             things.setdefault(picture, []).append(thing)
-    return Truth(form=f"objects of {name}", things=things)
+    if not things:
+        raise UsageError(f"{name} holds no object: a picture's name → objects with a polygon or a box were expected")
+    check_pixels(things, name)
+    sizes = {
+        picture: size for picture, one in content.items() if (size := size_of(one.get("width"), one.get("height")))
+    }
+    return Truth(form=f"objects of {name}", things=things, notes=without_thing(content, things), sizes=sizes)

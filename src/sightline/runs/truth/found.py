@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sightline.errors import TargetError, UsageError, nearest
+from sightline.evaluation.mask_pictures import is_coloured
 from sightline.evaluation.masks import as_mask
-from sightline.images.load import upright_size
+from sightline.images.load import load, upright_size
 from sightline.models.targets import Labels, class_index
 from sightline.reports.names import shown
 from sightline.runs.contest_book import Entry
 from sightline.runs.pictures import SUFFIXES
 from sightline.runs.truth.coco import read_coco
+from sightline.runs.truth.matching import Matched, check_size, matched, turned
 from sightline.runs.truth.table import read_table
-from sightline.runs.truth.things import Label, Thing, Truth, mask_of
+from sightline.runs.truth.things import Label, Thing, Truth, inside, mask_of
 from sightline.runs.truth.voc import read_voc
 
 DIFFICULT = 0.25
@@ -71,10 +73,10 @@ def entries_of(data: Path, truth: Truth, labels: Labels, target: str | None = No
         UsageError: no photograph of the truth is there, or an object lies outside of its picture.
     """
     files = _pictures(data if data.is_dir() else data.parent)
-    there = [(files[Path(name).name], things) for name, things in truth.things.items() if Path(name).name in files]
+    there = matched(truth, files)
     if not there:
         first = shown(next(iter(truth.things)))
-        close = nearest(Path(first).name, files, most=1)
+        close = nearest(Path(first).name, [name for file in files for name in (file.name, file.stem)], most=1)
         hint = f"; did you mean {shown(close[0])}?" if close else ""
         raise UsageError(f"none of the {len(truth.things)} pictures of the truth is in the folder, as {first}{hint}")
     missing = len(truth.things) - len(there)
@@ -83,7 +85,7 @@ def entries_of(data: Path, truth: Truth, labels: Labels, target: str | None = No
 
 
 def collected(
-    there: Iterable[tuple[Path, Sequence[Thing]]],
+    there: Sequence[Matched],
     labels: Labels,
     target: str | None,
     most: int | None,
@@ -92,14 +94,21 @@ def collected(
     """Photographs with their objects as entries, one a class.
 
     Raises:
-        UsageError: an object lies outside of its picture.
+        UsageError: an object lies outside of its picture, or the picture is not of the size that the truth tells.
     """
-    entries, difficult, cut, unknown = list[Entry](), list[bool](), 0, list[str]()
-    for file, things in there:
-        for wanted, of_class in _by_class(things, labels, target).items():
+    entries, difficult, cut, unknown, tiny = list[Entry](), list[bool](), 0, list[str](), 0
+    for one in there:
+        file = one.file
+        if most is not None and len(entries) == most:
+            break
+        check_size(one)
+        for wanted, of_class in _by_class(one.things, labels, target).items():
             if most is not None and len(entries) == most:
                 break
-            entry, small, clipped = _entry(file, wanted, of_class)
+            if (found := _entry(file, wanted, of_class)) is None:
+                tiny += 1
+                continue
+            entry, small, clipped = found
             entries.append(entry)
             difficult.append(small)
             cut += clipped
@@ -114,6 +123,17 @@ def collected(
          "class was explained, and every object of the picture counts as the truth"]
         if unknown else []
     )  # fmt: skip
+    notes += [f"objects without the middle of one pixel that were left out: {tiny}"] if tiny else []
+    untold = {Path(entry.path) for entry in entries} - {one.file for one in there if one.told is not None}
+    notes += (
+        [f"photographs that their EXIF turns: {many}; the truth is read as that of the upright picture"]
+        if (many := turned(untold)) else []
+    )  # fmt: skip
+    files = [thing.file for one in there for thing in one.things if thing.file is not None]
+    coloured = sum(is_coloured(load(file, background=(0, 0, 0)).rgb) for file in files)
+    notes += [f"mask pictures with colours: {coloured}; each but black counts as the object"] if coloured else []
+    if not entries:
+        raise UsageError("no object of the truth covers the middle of a pixel of its picture: nothing can be judged")
     return Set(tuple(entries), tuple(difficult), tuple(notes))
 
 
@@ -165,18 +185,13 @@ def _files(folder: Path) -> list[Path]:
     return sorted(one for one in folder.iterdir() if one.suffix.lower() in SUFFIXES and one.is_file())
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
-    """Name and stem → photograph, also in folders beneath; masks are none."""
-    found: dict[str, Path] = {}
-    twice: set[str] = set()
-    for file in sorted(folder.rglob("*")):
-        if file.suffix.lower() not in SUFFIXES or not file.is_file() or _is_mask(file):
-            continue
-        for name in (file.name, file.stem):
-            if name in found and found[name] != file:
-                twice.add(name)
-            found.setdefault(name, file)
-    return {name: file for name, file in found.items() if name not in twice or name == file.name}
+def _pictures(folder: Path) -> list[Path]:
+    """The photographs, also in folders beneath; masks are none."""
+    return [
+        file
+        for file in sorted(folder.rglob("*"))
+        if file.suffix.lower() in SUFFIXES and file.is_file() and not _is_mask(file)
+    ]
 
 
 def _is_mask(file: Path) -> bool:
@@ -206,8 +221,10 @@ def _index(label: Label, labels: Labels) -> int | None:
         return None
 
 
-def _entry(file: Path, wanted: Any, things: Sequence[Thing]) -> tuple[Entry, bool, bool]:
-    """One photograph and class; whether its objects are small, and whether a box was cut."""
+def _entry(file: Path, wanted: Any, things: Sequence[Thing]) -> tuple[Entry, bool, bool] | None:
+    """One photograph and class; whether its objects are small, and whether a box was cut. None for objects so small
+    that they cover the middle of no pixel.
+    """
     size = upright_size(file)
     if size is None:  # told when it is its turn; no mask is ever looked at
         return Entry(path=str(file), source=file, target=wanted, mask=False), False, False
@@ -215,6 +232,8 @@ def _entry(file: Path, wanted: Any, things: Sequence[Thing]) -> tuple[Entry, boo
         mask, cut = mask_of(things, size)
         where = as_mask(mask, size)
         if where is not None and not where.any():
+            if all(inside(thing, size) for thing in things):
+                return None
             raise UsageError(f"its objects lie outside of the picture, which is {size[1]} wide and {size[0]} high")
     except UsageError as error:
         raise UsageError(f"{shown(file.name)}: {error}") from error

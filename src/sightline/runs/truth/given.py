@@ -10,6 +10,7 @@ from sightline.models.targets import Labels
 from sightline.reports.names import shown
 from sightline.runs.pictures import Given
 from sightline.runs.truth.found import Set, collected
+from sightline.runs.truth.matching import matched
 from sightline.runs.truth.things import Truth
 
 
@@ -25,14 +26,13 @@ def with_truth(pictures: Sequence[Given], truth: Truth, labels: Labels, target: 
     Raises:
         UsageError: a picture of which the truth knows nothing, or an object outside of its picture.
     """
-    known = {Path(name).name: things for name, things in truth.things.items()}
+    files = {one: one.source if isinstance(one.source, Path) else Path(one.path) for one in pictures}
+    known = {one.file: one for one in matched(truth, list(dict.fromkeys(files.values())))}
     there = []
-    for one in pictures:
-        file = Path(one.path)
-        things = known.get(file.name) or known.get(file.stem)
-        if things is None:
-            close = nearest(file.name, known, most=1)
+    for file in files.values():
+        if file not in known:
+            close = nearest(file.name, [Path(name).name for name in truth.things], most=1)
             hint = f"; did you mean {shown(close[0])}?" if close else ""
             raise UsageError(f"the {truth.form} know nothing of {shown(file.name)}{hint}")
-        there.append((one.source if isinstance(one.source, Path) else file, things))
+        there.append(known[file])
     return collected(there, labels, target, None, truth.notes)

@@ -5,7 +5,7 @@ No torch here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,7 +17,9 @@ from sightline.errors import UsageError
 from sightline.evaluation.masks import Boxes, Polygons, as_mask
 from sightline.reports.names import shown
 
+_FURTHEST = 1e9
 Box: TypeAlias = tuple[float, float, float, float]
+Size: TypeAlias = tuple[int, int]
 Outline: TypeAlias = Sequence[tuple[float, float]]
 Label: TypeAlias = "int | str | None"
 
@@ -49,11 +51,13 @@ class Truth:
         form: what was read, in words.
         things: a photograph's name, as the truth gives it → its objects.
         notes: what was left out, in words.
+        sizes: the (height, width) that the truth says a photograph has, where it does.
     """
 
     form: str
     things: Mapping[str, Sequence[Thing]]
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    sizes: Mapping[str, Size] = field(default_factory=dict)
 
 
 def mask_of(things: Sequence[Thing], size: tuple[int, int]) -> tuple[Any, bool]:
@@ -86,6 +90,13 @@ def mask_of(things: Sequence[Thing], size: tuple[int, int]) -> tuple[Any, bool]:
     return whole, clipped
 
 
+def inside(thing: Thing, size: tuple[int, int]) -> bool:
+    """Whether the box or a corner of the object lies in the picture of this (height, width)."""
+    corners = [corner for outline in thing.outlines for corner in outline]
+    corners += [] if thing.box is None else [thing.box[:2], thing.box[2:]]
+    return any(0 <= x <= size[1] and 0 <= y <= size[0] for x, y in corners)
+
+
 def _inside(box: Box, size: tuple[int, int]) -> Box:
     """The part of a box that lies in the picture: labels often overshoot by a pixel."""
     left, top, right, bottom = box
@@ -97,17 +108,51 @@ def _inside(box: Box, size: tuple[int, int]) -> Box:
     return cut
 
 
-def number_of(text: Any, what: str, where: str) -> float:
-    """A finite number, or a refusal that says where it was to stand.
+def check_pixels(things: Mapping[str, Sequence[Thing]], name: str) -> None:
+    """Refuse places that are parts of the picture and not pixels: taken as pixels they would all be its first one.
 
     Raises:
-        UsageError: no number.
+        UsageError: no box and no corner of any object lies beyond 1.
+    """
+    numbers = (number for of_picture in things.values() for thing in of_picture for number in _numbers(thing))
+    first = next(numbers, None)
+    if first is not None and first <= 1 and all(number <= 1 for number in numbers):
+        raise UsageError(
+            f"{name}: no number of its places is above 1, so they seem to be parts of the picture: multiply x by its "
+            "width and y by its height"
+        )
+
+
+def _numbers(thing: Thing) -> Iterator[float]:
+    """The coordinates of an object; of a mask, whose pixels cannot be taken for parts, one that is no part."""
+    yield from thing.box or ()
+    for outline in thing.outlines:
+        for corner in outline:
+            yield from corner
+    if thing.mask is not None:
+        yield float("inf")
+
+
+def size_of(width: Any, height: Any) -> Size | None:
+    """A picture's (height, width); none where it is not told, for which some tools write 0."""
+    try:
+        size = round(float(height)), round(float(width))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return size if min(size) > 0 else None
+
+
+def number_of(text: Any, what: str, where: str) -> float:
+    """A number that can be a place in a picture, or a refusal that says where it was to stand.
+
+    Raises:
+        UsageError: no number, or one beyond every picture.
     """
     try:
         number = float(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = float("nan")
-    if not np.isfinite(number):
+    if not abs(number) < _FURTHEST:
         raise UsageError(f"{where}: {what} must be a number, and {shown(repr(text))[:40]} came")
     return number
 
@@ -115,4 +160,5 @@ def number_of(text: Any, what: str, where: str) -> float:
 def label_of(text: Any) -> Label:
     """A class index where the text is one, else a name, else none."""
     word = str(text).strip() if text is not None else ""
-    return int(word) if word.isdecimal() else word or None
+    whole = word.removesuffix(".0")  # as tables write a column of whole numbers with gaps
+    return int(whole) if whole.isdecimal() else word or None

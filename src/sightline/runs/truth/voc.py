@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 from sightline.errors import UsageError
 from sightline.reports.names import shown
-from sightline.runs.truth.things import Thing, Truth, number_of
+from sightline.runs.truth.things import Size, Thing, Truth, check_pixels, number_of, size_of
 
 _LARGEST = 1 << 24
 
@@ -25,26 +25,32 @@ def read_voc(files: Sequence[Path]) -> Truth:
         UsageError: no XML, no object, or a box that is broken; with the file.
     """
     things: dict[str, list[Thing]] = {}
+    sizes: dict[str, Size] = {}
     left_out = 0
     for file in files:
         root, name = _root(file), shown(file.name)
-        picture = (root.findtext("filename") or f"{file.stem}.jpg").strip()
+        picture = (root.findtext("filename") or "").strip() or file.stem
+        if (size := size_of(root.findtext("size/width"), root.findtext("size/height"))) is not None:
+            sizes[picture] = size
         for one in root.iter("object"):
-            if (one.findtext("difficult") or "0").strip() == "1":
+            if (one.findtext("difficult") or "0").strip().casefold() in ("1", "true"):
                 left_out += 1
                 continue
             box = one.find("bndbox")
             if box is None:
                 raise UsageError(f"{name}: an object has no bndbox")
             x0, y0, x1, y1 = (number_of(box.findtext(key), key, name) for key in ("xmin", "ymin", "xmax", "ymax"))
+            if not (x0 <= x1 and y0 <= y1):
+                raise UsageError(f"{name}: the box xmin {x0:g}, ymin {y0:g}, xmax {x1:g}, ymax {y1:g} has no inside")
             label = (one.findtext("name") or "").strip() or None
             things.setdefault(picture, []).append(Thing(label=label, box=(x0 - 1, y0 - 1, x1, y1)))
     if not things:
         raise UsageError(
             f"no object is in the XML ({len(files)} read): expected Pascal VOC's annotation, object, bndbox"
         )
+    check_pixels(things, f"the XML ({len(files)} read)")
     notes = (f"objects marked difficult by VOC that were left out: {left_out}",) if left_out else ()
-    return Truth(form=f"VOC boxes of {len(files)} XML files", things=things, notes=notes)
+    return Truth(form=f"VOC boxes of {len(files)} XML files", things=things, notes=notes, sizes=sizes)
 
 
 def _root(file: Path) -> ElementTree.Element:
