@@ -85,7 +85,7 @@ def quantus(asked: Asked, parts: int) -> Maps:
     """Quantus' PixelFlipping: deletion alone, to the mean colour."""
     import quantus as package  # takes many seconds, and only this race needs it
 
-    metric = package.PixelFlipping(  # type: ignore[attr-defined]
+    metric = package.PixelFlipping(
         features_in_step=-(-judged().size // parts), perturb_baseline=0.0, disable_warnings=True
     )
     return [torch.tensor([[float(np.mean(metric(**_given(asked))[0]))]])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import captum.attr
@@ -14,7 +15,7 @@ from parity.saliency_rows import answers, mask, picture
 from saliency import core as saliency
 from zennit import attribution as zennit
 
-from speed.ours import ours
+from speed.ours import BY_PROGRAMS, ours
 from speed.races import Make, Maps, Peer, Race, everywhere
 from speed.subjects import Asked
 
@@ -110,42 +111,57 @@ def enough(make: Callable[[str], Make]) -> Callable[[str], Make]:
 
 
 INTEGRATED = "integrated-gradients(steps=PARTS, baseline=mean)"
+BITS = "; float32 keeps torch's own bits until programs are asked for: the row of that name"
+_INTEGRATED = Race(
+    key="integrated-gradients",
+    title="integrated gradients, 32 steps",
+    ours=ours(INTEGRATED, runtime="openvino"),
+    peers=[
+        Peer(
+            name="captum",
+            call=f"IntegratedGradients(n_steps=32, internal_batch_size={AT_ONCE})",
+            make=captum_integrated,
+        ),
+        Peer(name="zennit", call="IntegratedGradients(n_iter=32)", make=of_zennit("IntegratedGradients")),
+        Peer(name="saliency", call=f"IntegratedGradients(x_steps=32, batch_size={AT_ONCE})", make=pair_integrated),
+    ],
+    parts=32,
+    quick=8,
+    forward=2,
+    both=32,
+    targets=everywhere(1.7, 3),
+    note=BY_PROGRAMS + BITS,
+)
 RACES = [
-    Race(
-        key="integrated-gradients",
-        title="integrated gradients, 32 steps",
+    _INTEGRATED,
+    replace(
+        _INTEGRATED,
+        key="integrated-gradients-bits",
+        title="integrated gradients, 32 steps, with torch's own bits",
         ours=ours(INTEGRATED),
-        peers=[
-            Peer(
-                name="captum",
-                call=f"IntegratedGradients(n_steps=32, internal_batch_size={AT_ONCE})",
-                make=captum_integrated,
-            ),
-            Peer(name="zennit", call="IntegratedGradients(n_iter=32)", make=of_zennit("IntegratedGradients")),
-            Peer(name="saliency", call=f"IntegratedGradients(x_steps=32, batch_size={AT_ONCE})", make=pair_integrated),
-        ],
-        parts=32,
-        quick=8,
-        forward=2,
-        both=32,
-        targets=everywhere(1.7, 3),
+        peers=_INTEGRATED.peers[:2],
+        targets={},
+        networks=("ResNet-50", "ResNet-18"),
+        note="asked with the default `runtime=auto`: no map moves by more than rounding; fast is asked for beside it",
     ),
     Race(
         key="completeness",
         title="integrated gradients until 1 % is missing",
-        ours=enough(ours(INTEGRATED)),
+        ours=enough(ours(INTEGRATED, runtime="openvino")),
         peers=[
             Peer(name="captum", call="IntegratedGradients, as many steps as needed", make=Enough(captum_integrated)),
         ],
         targets=everywhere(5, 5),
         networks=("ResNet-50",),
-        note="the smallest of 8, 16, 32, … steps that is enough is sought before the clock runs, for everybody; "
+        note=BY_PROGRAMS
+        + BITS
+        + "; the smallest of 8, 16, 32, … steps that is enough is sought before the clock runs, for everybody; "
         "packages that place their points evenly need more of them and are left out",
     ),
     Race(
         key="smooth-grad",
         title="SmoothGrad, 32 samples",
-        ours=ours(SMOOTH),
+        ours=ours(SMOOTH, runtime="openvino"),
         peers=[
             Peer(
                 name="captum",
@@ -164,5 +180,6 @@ RACES = [
         quick=8,
         both=32,
         targets=everywhere(1.7, 3),
+        note=BY_PROGRAMS + BITS,
     ),
 ]

@@ -8,7 +8,7 @@ from torchray.attribution.extremal_perturbation import extremal_perturbation
 
 from parity import authors_cams, authors_masks
 from speed.names import CONVOLUTIONAL
-from speed.ours import ours
+from speed.ours import BY_PROGRAMS, ours
 from speed.races import Maps, Peer, Race, everywhere
 from speed.subjects import Asked
 
@@ -38,7 +38,7 @@ RACES = [
     Race(
         key="extremal-perturbation",
         title="extremal perturbation, 800 iterations, 8 pictures",
-        ours=ours("extremal-perturbation(iterations=PARTS)"),
+        ours=ours("extremal-perturbation(iterations=PARTS)", runtime="openvino"),
         peers=[
             Peer(
                 name="torchray",
@@ -56,14 +56,16 @@ RACES = [
         both=8 * ITERATIONS,
         repeats=1,
         targets=everywhere(2, 4),
-        note="after a share of the iterations the masks are not there yet and are not compared; the parity table does",
+        note=BY_PROGRAMS
+        + "; after a share of the iterations the masks are not there yet and are not compared; the parity table does",
     ),
     Race(
         key="i-gos",
         title="I-GOS, 15 steps of 20 points, 8 pictures",
         ours=ours(
             f"i-gos(iterations=PARTS, points={POINTS}, noise=0, sparsity=0.01, smoothness=0.2, optimiser=line-search, "
-            "judge=mask, lowering=false)"
+            "judge=mask, lowering=false)",
+            runtime="openvino",
         ),
         peers=[
             Peer(
@@ -84,7 +86,8 @@ RACES = [
         repeats=1,
         targets=everywhere(2, 4),
         networks=CONVOLUTIONAL,
-        note="the line search adds forward passes, as many as each picture needs; the limit counts one a step, and the "
+        note=BY_PROGRAMS
+        + "; the line search adds forward passes, as many as each picture needs; the limit counts one a step, and the "
         "paper's procedure is timed on the first picture alone, so that the ratio is rough; after a share of the "
         "steps a mask may still be flat, so that the agreement says nothing yet",
     ),

@@ -33,8 +33,8 @@ def quantus(asked: Asked, _parts: int) -> Maps:
     """Quantus' MPRT, which is given the same gradients by a function."""
     import quantus as package  # takes many seconds, and only this race needs it
 
-    metric = package.MPRT(  # type: ignore[attr-defined]
-        similarity_func=package.correlation_spearman,  # type: ignore[attr-defined]
+    metric = package.MPRT(
+        similarity_func=package.correlation_spearman,
         layer_order="top_down",
         normalise=False,
         abs=False,

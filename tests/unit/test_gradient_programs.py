@@ -342,3 +342,34 @@ def test_a_program_pays_after_enough_passes_and_not_before() -> None:
     assert not kept.pays(network, 0.08)
     kept.eager = 5000
     assert kept.pays(network, 0.08)
+
+
+@needs_openvino
+def test_programs_are_looked_at_once_a_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, pixels, target = smooth(4), pictures(4, 24, 24), Target.of([0, 1, 2, 3], 4)
+    looks: list[int] = []
+    own = BothWays.stands
+    monkeypatch.setattr(BothWays, "stands", lambda self, asked: looks.append(1) or own(self, asked))
+    aim, shift = Aim(target, torch.ones(1), lambda scores, asked: asked.score(scores)), torch.zeros(4, 1, 1, 1)
+    with Passes(wrap(network, head="softmax"), runtime="openvino") as passes:
+        passes.scores(pixels)
+        passes.at(pixels, shift, Lighter, aim)  # makes the programs
+        for _ in range(3):
+            passes.at(pixels, shift, Lighter, aim)
+        assert len(looks) == 3
+        with passes.one_question():
+            for _ in range(3):
+                passes.at(pixels, shift, Lighter, aim)
+        assert len(looks) == 4
+
+
+@needs_openvino
+def test_a_single_picture_makes_no_program_before_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = smooth(4)
+    _, ran, _ = path(network, "openvino", 1)
+    assert "gradients too" not in ran
+    monkeypatch.setattr(BothWays, "pays", lambda *_: True)
+    own, _, _ = path(network, "eager", 1)
+    found, ran, _ = path(network, "openvino", 1)
+    assert "gradients too" in ran
+    assert close(found, own, 1e-4)

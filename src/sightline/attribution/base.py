@@ -170,7 +170,7 @@ class Method(Named):
         if len(target) != len(pixels):
             raise TargetError(f"{len(target)} targets for {len(pixels)} pictures: give one a picture")
         # Inference mode is left: tensors made in it could not take part in a gradient.
-        with passes, torch.inference_mode(False):
+        with passes, torch.inference_mode(False), passes.one_question():
             maps = self._attributed(passes, pixels, target)
         if not torch.isfinite(maps.values).all():
             raise NonFiniteError(f"{self} gave a map that is NaN or infinite{self._instead()}")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 import torch
@@ -37,6 +37,7 @@ class Batches(ABC):
     progress: Progress | None
     device: torch.device
     question: int = 0
+    _one: bool = False
 
     @property
     @abstractmethod
@@ -46,6 +47,16 @@ class Batches(ABC):
     @abstractmethod
     def working(self) -> AbstractContextManager[None]:
         """Inside, the network is fit to be asked."""
+
+    @contextmanager
+    def one_question(self) -> Iterator[None]:
+        """Inside, all that is asked belongs to one question: nobody changes the network in between."""
+        before, self._one = self._one, True
+        self.question += 0 if before else 1
+        try:
+            yield
+        finally:
+            self._one = before
 
     def asked(self, total: int, pixels: Pixels, run: Callable[[slice], torch.Tensor], each: int = 1) -> torch.Tensor:
         """`gathered` for one forward-only question, so that a program may answer it."""
@@ -81,7 +92,8 @@ class Batches(ABC):
         Raises:
             CancelledError: the progress function said False.
         """
-        self.question += 1
+        if not self._one:
+            self.question += 1
         with self.working():
             size = max(1, self.at_once(pixels, gradients=gradients) // each)
             answers: list[T] = []

@@ -22,7 +22,7 @@ from sightline.passes.linear import serves
 from sightline.passes.memory import MEMORY
 from sightline.passes.non_finite import lost_back
 from sightline.passes.runner import Layout, Runner
-from sightline.passes.runtimes.gradients.kept import BothWays
+from sightline.passes.runtimes.gradients.kept import FEWEST, BothWays
 from sightline.passes.runtimes.held import kept_for
 from sightline.passes.runtimes.openvino_program import Numbers
 from sightline.passes.runtimes.question import barred
@@ -88,6 +88,8 @@ def _programs(runner: Runner, leaf: Pixels, layout: Layout) -> BothWays | None:
         return None
     numbers: Numbers = "bf16" if runner.precision == "fast" else "f32"
     kept = kept_for(network, leaf, BothWays(numbers))
+    if kept.program is not None and len(leaf) > kept.program.size:
+        kept.forget()  # larger batches come now, for which others may be made
     return kept if kept.refusal is None and kept.takes(len(leaf)) else None
 
 
@@ -115,7 +117,7 @@ def _by_programs(
 
 def _learn(runner: Runner, kept: BothWays, leaf: Pixels, pace: float) -> None:
     """Make programs, where the passes that torch has run by now would have paid for them."""
-    forced = runner.questions.runtime == "openvino"
+    forced = runner.questions.runtime == "openvino" and len(leaf) >= FEWEST
     kept.eager += len(leaf)
     assert runner.network is not None
     if not kept.takes(len(leaf)) or not (forced or kept.pays(runner.network, pace)):

@@ -41,8 +41,8 @@ class Passes(LayerSession, RelevanceSession, AttentionSession):
         device: where to run; by default where the network is. A network that is elsewhere is copied, not moved.
         memory: bytes for activations; by default 1 GiB on a CPU, half of the free memory on a GPU.
         progress: called with (passes done, passes expected) of the question at hand; False cancels.
-        runtime: of forward-only questions (passes.runtimes.question) and of the way to a layer (passes.to_layer):
-            `auto`, `eager` (torch alone) or `openvino`.
+        runtime: of forward-only questions (passes.runtimes.question), the way to a layer (passes.to_layer) and
+            gradients at the pixels (passes.gradient_pass): `auto`, `eager` (torch alone) or `openvino`.
 
     A `with` block keeps the network quiet from its beginning to its end; outside of one, every question does so itself.
     """

@@ -32,8 +32,8 @@ class Session:
         device: where to run; by default where the network is. A network that is elsewhere is copied, not moved.
         memory: bytes for activations; by default 1 GiB on a CPU, half of the free memory on a GPU.
         progress: called with (passes done, passes expected) of the question at hand; False cancels.
-        runtime: of forward-only questions (passes.runtimes.question) and of the way to a layer (passes.to_layer):
-            `auto`, `eager` (torch alone) or `openvino`.
+        runtime: of forward-only questions (passes.runtimes.question), the way to a layer (passes.to_layer) and
+            gradients at the pixels (passes.gradient_pass): `auto`, `eager` (torch alone) or `openvino`.
 
     A `with` block keeps the network quiet from its beginning to its end; outside of one, every question does so itself.
 
@@ -64,6 +64,15 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._runner.__exit__(kind, error, trace)
+
+    @contextmanager
+    def one_question(self) -> Iterator[None]:
+        """Inside, all that is asked belongs to one question, such as the steps of a descent.
+
+        Whether programs still stand for the network is looked at once: nobody may change it in between.
+        """
+        with self._runner.one_question():
+            yield
 
     @contextmanager
     def shared(self, pixels: Pixels, *, gradients: bool = False, layers: Sequence[str | None] = ()) -> Iterator[Scores]:

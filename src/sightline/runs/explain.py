@@ -67,7 +67,7 @@ def explain(  # noqa: PLR0913 (all but the first three are keywords, as on the c
         progress: called with (passes done, passes expected); False cancels.
         runtime: what answers questions without gradients, and runs class activation maps up to their layer: `auto`, a
             compiled program where that is faster and gives the network's scores (extra `fast`); `eager`, torch alone;
-            `openvino`, a program at whatever cost.
+            `openvino`, a program at whatever cost, of gradients at the pixels too (docs/decisions/0014).
 
     Returns:
         One `Attribution` for one picture, one target and one method, else a list: picture by picture, within a picture
@@ -121,14 +121,7 @@ def explained(
         check_known(cast(Wanted, wanted), classifier.labels)
     if (doubt := glance(classifier, sources)) is not None:
         classifier = replace(classifier, notes=(*classifier.notes, doubt))
-    with Passes(
-        classifier,
-        precision=order.precision,
-        device=order.device,
-        memory=order.memory,
-        progress=order.progress,
-        runtime=order.runtime,
-    ) as passes:
+    with order.passes(classifier) as passes:
         for method in order.methods:
             method.check(passes)
         for group in together(sources, classifier, passes, order):

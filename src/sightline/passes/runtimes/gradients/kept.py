@@ -16,7 +16,7 @@ from sightline.passes.runtimes.known_answer import KnownAnswer
 from sightline.passes.runtimes.openvino_program import has_bfloat16
 from sightline.types import Pixels, Scores
 
-_FEWEST = 4  # pictures at once below which a batch is filled up with too much that nobody asked for
+FEWEST = 4  # pictures at once below which programs are not made before they pay, though they be asked for
 
 
 @dataclass(eq=False)
@@ -47,7 +47,7 @@ class BothWays(Held[BothPasses]):
 
     def takes(self, pictures: int) -> bool:
         """Whether a batch of so many pictures suits the programs."""
-        return self.program is None or max(_FEWEST, self.program.size / 2) <= pictures <= self.program.size
+        return self.program is None or pictures >= self.program.size / 2
 
     def standing(self, network: nn.Module, ask: Callable[[Pixels], Scores], question: int) -> BothPasses | None:
         """The programs, where they stand for the network; that is looked at once a question."""
