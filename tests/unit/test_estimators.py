@@ -90,3 +90,38 @@ def test_a_class_is_no_estimator_and_flat_is_for_estimators() -> None:
         sightline.wrap(OfPictures)
     with pytest.raises(ModelError, match="for objects with predict_proba"):
         sightline.wrap(lambda pixels: pixels, takes="flat c h w")
+
+
+class Fitted:
+    """An object with `predict_proba` that does as it is told."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def predict_proba(self, rows: np.ndarray[Any, Any]) -> Any:
+        return self.answer(rows)
+
+
+def refuses(rows: np.ndarray[Any, Any]) -> Any:
+    raise TypeError(f"uint8 wanted, not {rows.dtype}")
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (refuses, r"fails on float32 of 4×3×8×8 \(TypeError: uint8 wanted, not float32\).*takes='array'"),
+        (lambda rows: [[0.5, 0.5]] * len(rows), "gives a list, expected one array"),
+        (lambda rows: np.full((len(rows), 2), "a"), "gives an array of <U1, expected one array"),
+        (lambda rows: np.full((len(rows), 2), -2.5), r"numbers from -2\.5 to -2\.5, no probabilities: declare"),
+    ],
+)
+def test_what_is_no_probabilities_is_refused(answer: Any, says: str) -> None:
+    with pytest.raises(ModelError, match=says) as caught:
+        scores(sightline.wrap(Fitted(answer)), picture(8, 8, 4))
+    assert "\n" not in str(caught.value)
+
+
+def test_scores_of_another_kind_are_taken_where_they_are_declared() -> None:
+    classifier = sightline.wrap(Fitted(lambda rows: rows.mean((2, 3)) * 9 - 5), head="softmax")
+    pixels = picture(8, 8, 4)
+    assert torch.allclose(scores(classifier, pixels), pixels.mean((2, 3)) * 9 - 5, atol=1e-5)

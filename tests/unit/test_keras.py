@@ -156,6 +156,29 @@ def test_names_heads_and_layers() -> None:
         assert torch.allclose(own.raw_scores(PIXELS).sum(1), torch.ones(2))
 
 
+@pytest.mark.parametrize("name", ["outputs", "inputs", "last", "steps", "a-b", "_own"])
+def test_a_layer_may_have_any_name(name: str) -> None:
+    given = keras.Input((32, 24, 3))
+    x = L.Conv2D(4, 3, activation="relu", name=name)(given)
+    model = keras.Model(given, L.Dense(3, name="end")(L.GlobalAveragePooling2D()(x)))
+    assert sightline.explain(model, PIXELS[0], f"grad-cam(layer={name})", target=1).layer == name
+    head = keras.Sequential([keras.Input((32, 24, 3)), L.Flatten(), L.Dense(3, activation="softmax", name=name)])
+    classifier = wrap(head)
+    assert classifier.head == "softmax"
+    with torch.no_grad():
+        own = head(PIXELS.permute(0, 2, 3, 1))
+        assert torch.allclose(classifier.raw_scores(PIXELS).softmax(1), own, atol=1e-6)
+
+
+def test_a_word_of_torch_itself_is_a_name_with_a_line_behind_it() -> None:
+    given = keras.Input((32, 24, 3))
+    x = L.Conv2D(4, 3, activation="relu", name="half")(given)
+    model = keras.Model(given, L.Dense(3)(L.GlobalAveragePooling2D()(x)))
+    with pytest.raises(LayerError, match="did you mean 'half_'"):
+        sightline.explain(model, PIXELS[0], "grad-cam(layer=half)", target=1)
+    assert sightline.explain(model, PIXELS[0], "grad-cam(layer=half_)", target=1).layer == "half_"
+
+
 def test_the_users_model_is_left_as_it_was() -> None:
     model = picture_model()
     before = [np.array(one) for one in model.get_weights()]
@@ -235,6 +258,58 @@ def test_a_layer_that_only_keras_knows_is_run_by_keras() -> None:
             sightline.explain(classifier, pixels[0], method, target=1)
 
 
+@pytest.mark.parametrize(
+    "layer",
+    ["RandomFlip()", "RandomRotation(0.1)", "RandomZoom(0.1)", "RandomContrast(0.1)", "RandomBrightness(0.1)",
+     "RandomTranslation(0.1, 0.1)", "RandomCrop(16, 12)", "RandomShear(0.3, 0.3)", "Dropout(0.5)"],
+)  # fmt: skip
+def test_layers_that_make_pictures_vary_do_nothing_where_one_is_looked_at(layer: str) -> None:
+    keras.utils.set_random_seed(0)
+    given = keras.Input((32, 24, 3))
+    x = L.Conv2D(4, 3, activation="relu")(eval(f"L.{layer}", {"L": L})(given))
+    model = keras.Model(given, L.Dense(3)(L.GlobalAveragePooling2D()(x)))
+    pixels = PIXELS * 255
+    with torch.no_grad():
+        own = model(pixels.permute(0, 2, 3, 1), training=False)
+        # Of a copy each: some work in place.
+        varied = [model(pixels.permute(0, 2, 3, 1).clone(), training=True) for _ in range(6)]
+    ours = wrap(model).raw_scores(pixels)
+    assert torch.allclose(ours, own, atol=1e-5 * float(own.abs().max()))
+    assert any(not torch.allclose(one, own, atol=1e-3 * float(own.abs().max())) for one in varied)
+
+
+@pytest.mark.parametrize(("policy", "told"), [("mixed_float16", "float16"), ("mixed_bfloat16", "bfloat16")])
+def test_mixed_precision_is_explained_in_the_numbers_of_the_weights(here: Path, policy: str, told: str) -> None:
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = picture_model(head=None)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    full = picture_model(head=None)
+    full.set_weights(model.get_weights())
+    model.save(here / "mixed.keras")
+    for found in (wrap(model), load(str(here / "mixed.keras"))):
+        assert any(f"computes in {told}: it is explained in float32" in note for note in found.notes)
+        ours, own = (sightline.explain(one, PIXELS[0], "gradient", target=1).map for one in (found, wrap(full)))
+        assert np.abs(ours - own).max() <= 1e-5 * np.abs(own).max()
+    assert {layer.dtype_policy.name for layer in model.layers} == {policy}
+    with torch.no_grad():
+        coarse = model(PIXELS.permute(0, 2, 3, 1), training=False).float()
+    assert 1e-6 < float((coarse - wrap(full).raw_scores(PIXELS)).abs().max()) < 0.05
+
+
+@pytest.mark.parametrize("policy", ["float16", "bfloat16", "float64"])
+def test_other_numbers_are_the_models_own(policy: str) -> None:
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = picture_model(head=None)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    found = sightline.explain(model, PIXELS[0], ["grad-cam", "gradient"], target=1)
+    assert found[0].layer == "res5c_branch2c"
+    assert found[1].origin.numbers == policy
+
+
 def test_channels_first_and_several_inputs_are_refused() -> None:
     given = keras.Input((3, 16, 16))
     first = keras.Model(given, L.Flatten()(L.Conv2D(2, 3, data_format="channels_first", name="turned")(given)))
@@ -296,6 +371,26 @@ def test_inputs_that_do_not_fit_are_refused() -> None:
         wrap(model, held={"agee": torch.ones(1, 1)})
     with pytest.raises(ModelError, match=r"3 inputs \(other, picture, age\)"):
         wrap(model, held={"age": torch.ones(1, 1)})
+    own = OwnClass()
+    own(PIXELS.permute(0, 2, 3, 1), torch.ones(2, 1))
+    with pytest.raises(ModelError, match=r"class of your own, whose inputs have no names: make it functional"):
+        wrap(own, held={"age": torch.ones(1, 1)})
+    inputs = [keras.Input((32, 24, 3), name="picture"), keras.Input((1,), name="age")]
+    made = wrap(keras.Model(inputs, own(*inputs)), held={"age": torch.full((1, 1), 2.0)})
+    with torch.no_grad():
+        expected = own(PIXELS.permute(0, 2, 3, 1), torch.full((2, 1), 2.0))
+        assert torch.allclose(made.raw_scores(PIXELS), expected, atol=1e-6)
+
+
+class OwnClass(keras.Model):
+    """Of two inputs, one of which multiplies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.mean, self.head = L.Conv2D(4, 3), L.GlobalAveragePooling2D(), L.Dense(3)
+
+    def call(self, picture: Any, age: Any) -> Any:
+        return self.head(self.mean(self.conv(picture))) * age
 
 
 def test_one_of_several_outputs_is_named() -> None:
@@ -404,6 +499,27 @@ def test_a_file_is_the_model(here: Path, name: str) -> None:
     assert sightline.explain(classifier, PIXELS[0]).target.label in "abcd"
 
 
+def test_depthwise_convolutions_as_keras_2_wrote_them(here: Path) -> None:
+    import h5py
+
+    model = picture_model()
+    model.save(here / "old.h5")
+    before = load(str(here / "old.h5")).raw_scores(PIXELS)
+    with h5py.File(here / "old.h5", "r+") as opened:
+        config = json.loads(opened.attrs["model_config"])
+        (depthwise,) = [one for one in config["config"]["layers"] if one["class_name"] == "DepthwiseConv2D"]
+        depthwise["config"]["groups"] = 1
+        opened.attrs["model_config"] = json.dumps(config)
+    written = (here / "old.h5").read_bytes()
+    assert torch.equal(load(str(here / "old.h5")).raw_scores(PIXELS), before)
+    assert (here / "old.h5").read_bytes() == written
+    with h5py.File(here / "old.h5", "r+") as opened:
+        depthwise["config"]["groups"] = 2
+        opened.attrs["model_config"] = json.dumps(config)
+    with pytest.raises(ModelError, match="cannot be loaded by Keras"):
+        load(str(here / "old.h5"))
+
+
 def test_files_with_code_are_refused_and_nothing_runs(here: Path) -> None:
     mark = here / "ran"
     given = keras.Input((8, 8, 3))
@@ -454,6 +570,35 @@ def test_damaged_files_are_refused(here: Path, content: bytes, says: str) -> Non
         load(str(here / "m.keras"))
     with pytest.raises(ModelError, match="no file"):
         load(str(here / "not-there.keras"))
+
+
+def test_an_archive_that_swells_is_refused_before_it_is_read(here: Path) -> None:
+    with zipfile.ZipFile(here / "m.keras", "w", zipfile.ZIP_DEFLATED) as held:
+        held.writestr("config.json", b" " * (80 * 2**20))
+    with pytest.raises(ModelError, match=r"refused: it unpacks to 80 MB from 0\.1 MB"):
+        load(str(here / "m.keras"))
+
+
+def test_lists_without_end_are_no_defect(here: Path) -> None:
+    with zipfile.ZipFile(here / "m.keras", "w") as held:
+        held.writestr("config.json", b"[" * 200_000)
+    with pytest.raises(ModelError, match="damaged or no Keras file"):
+        load(str(here / "m.keras"))
+
+
+def test_what_is_checked_is_what_keras_reads(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of HDF5 with a harmless archive behind it: by its name Keras would read the part nobody looked at."""
+    mark = here / "ran"
+    given = keras.Input((8, 8, 3))
+    poison = keras.Model(given, L.Flatten()(L.Lambda(eval(f"lambda x: (open({str(mark)!r}, 'w'), x)[1]"))(given)))
+    mark.unlink(missing_ok=True)
+    poison.save(here / "both.h5")
+    picture_model().save(here / "good.keras")
+    with zipfile.ZipFile(here / "good.keras") as good, zipfile.ZipFile(here / "both.h5", "a") as both:
+        for name in good.namelist():
+            both.writestr(name, good.read(name))
+    assert load(str(here / "both.h5"), trust=True).network is not None
+    assert not mark.exists()
 
 
 def test_weights_go_into_the_users_own_model(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

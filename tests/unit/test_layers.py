@@ -12,6 +12,7 @@ from torch import nn
 import sightline
 from sightline.errors import LayerError
 from sightline.models.layers import full_name
+from sightline.models.taps import capture
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
 from sightline.passes.passes import Passes
@@ -116,6 +117,27 @@ def test_torchvision(name: str, size: tuple[int, int], layer: str, grid: tuple[i
         ("vit_relpos_small_patch16_224", (64, 96), {"img_size": (64, 96)}, "blocks.11", (4, 6), 0),
         ("rexnet_100", (64, 96), {}, "features", (2, 3), 0),
         ("tnt_s_patch16_224", (64, 96), {"img_size": (64, 96)}, "blocks.11.norm_out", (4, 6), 1),
+        ("resnetv2_18", (64, 96), {}, "norm", (2, 3), 0),
+        ("regnetz_005", (64, 96), {}, "final_conv", (2, 3), 0),
+        ("mixnet_s", (64, 96), {}, "bn2", (2, 3), 0),
+        ("ese_vovnet19b_slim_dw", (64, 96), {}, "stages", (2, 3), 0),
+        ("repvit_m0_9", (64, 96), {}, "stages", (2, 3), 0),
+        ("mobileone_s1", (64, 96), {}, "stages", (2, 3), 0),
+        ("convnextv2_atto", (64, 96), {}, "stages", (2, 3), 0),
+        ("inception_next_atto", (64, 96), {}, "stages", (2, 3), 0),
+        ("mobilenetv1_100", (64, 96), {}, "blocks", (2, 3), 0),
+        ("test_mambaout", (64, 96), {}, "stages", (2, 3), 0),
+        ("starnet_s050", (64, 96), {}, "norm", (2, 3), 0),
+        ("hgnetv2_b0", (64, 96), {}, "stages", (2, 3), 0),
+        ("gmlp_ti16_224", (224, 224), {}, "norm", (14, 14), 0),
+        ("skresnet18", (64, 96), {}, "layer4", (2, 3), 0),
+        ("fasternet_t0", (64, 96), {}, "stages", (2, 3), 0),
+        ("nf_resnet26", (64, 96), {}, "final_act", (2, 3), 0),
+        ("res2net50_14w_8s", (64, 96), {}, "layer4", (2, 3), 0),
+        ("gcvit_xxtiny", (224, 224), {}, "stages", (7, 7), 0),
+        ("efficientvit_b0", (64, 96), {}, "head.in_conv", (2, 3), 0),
+        ("test_vit4", (160, 160), {}, "blocks", (10, 10), 1),
+        ("coat_tiny", (64, 96), {"img_size": (64, 96)}, "parallel_blocks.5.norm14", (2, 3), 1),
     ],
 )
 def test_timm(
@@ -123,6 +145,24 @@ def test_timm(
 ) -> None:
     view = look(made(lambda: timm.create_model(name, pretrained=False, **extra)), size)
     assert (view.layer.name, view.layer.height, view.layer.width, view.layer.prefix) == (layer, *grid, prefix)
+
+
+def test_tokens_that_lie_unit_by_unit_are_no_grid() -> None:
+    from timm.models.hiera import Hiera
+
+    network = made(lambda: Hiera((96, 64), num_classes=4, embed_dim=16, num_heads=1, stages=(1, 1, 1, 1))).eval()
+    assert look(network, (96, 64)).layer == look(network, (96, 64), "blocks.3").layer
+    assert (look(network, (96, 64)).layer.height, look(network, (96, 64)).layer.width) == (3, 2)
+    with pytest.raises(LayerError, match=r"'blocks\.1' gives 96×32, no grid over the picture"):
+        look(network, (96, 64), "blocks.1")
+    # A square moved by 8 pixels along the first row of 8 cells is not moved by one token.
+    pixels = torch.zeros(2, 3, 96, 64)
+    pixels[0, :, :8, :8] = pixels[1, :, :8, 32:40] = 1.0
+    with torch.no_grad(), capture(network, ["blocks.1"]) as found:
+        network(torch.cat([torch.zeros(1, 3, 96, 64), pixels]))
+    (tokens,) = found["blocks.1"]
+    places = (tokens[1:] - tokens[:1]).norm(dim=2).argmax(1).tolist()
+    assert places[1] - places[0] != 4
 
 
 TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}

@@ -433,3 +433,9 @@ def test_programs_of_torch_export(tmp_path: Path) -> None:
     assert close(gradient(found, pixels, [0, 1, 2]).values, gradient(conv_net(), pixels, [0, 1, 2]).values)
     free = torch.export.export(conv_net(), (pixels,), dynamic_shapes=({0: torch.export.Dim("b")},))
     assert not sightline.wrap(free).network.one_picture_at_a_time  # type: ignore[union-attr]
+    three = sightline.wrap(torch.export.export(conv_net(), (pixels,)))
+    assert torch.allclose(scores(three, pixels[:2]), conv_net()(pixels[:2]), atol=1e-6)
+    assert close(gradient(three, pixels, [0, 1, 2]).values, gradient(conv_net(), pixels, [0, 1, 2]).values)
+    for one in (found, three):
+        with pytest.raises(ModelError, match=rf"takes pictures of 3×{SIDE}×{SIDE} \(.*\), got 3×{SIDE + 1}×{SIDE}"):
+            scores(one, picture(SIDE + 1, SIDE))

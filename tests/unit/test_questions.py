@@ -16,6 +16,7 @@ from torch.nn import functional
 import sightline
 from sightline.errors import ModelError
 from sightline.models.classifier import wrap
+from sightline.models.outputs import scores_of
 from sightline.models.questions import region, similarity
 from sightline.testing.networks import Plain, seeded
 from sightline.testing.state import State
@@ -304,3 +305,19 @@ def test_ways_that_cannot_be_asked_are_refused() -> None:
         sightline.explain(wrap(network, held={"age": AGE}), PIXELS[0], "gradient")
     with pytest.raises(ModelError, match="one number a picture each"):
         wrap(network, scores=lambda out: {"a": out}).raw_scores(PIXELS)
+
+
+def test_scores_among_other_outputs_are_found_or_asked_for() -> None:
+    """One name of several is known, one of several fits, or the user has to say; a loss is never taken for a score."""
+    scores, features, loss = torch.rand(1, 4), torch.rand(1, 9), torch.zeros(())
+    for output in (
+        {"features": features, "logits": scores}, {"loss": loss, "classes": scores},
+        {"map": torch.rand(1, 4, 8, 8), "classes": scores}, {"classes": scores, "also": scores},
+    ):  # fmt: skip
+        assert torch.equal(scores_of(output, 1), scores)
+    assert torch.equal(scores_of({"loss": loss}, 1), torch.zeros(1, 1))
+    assert torch.equal(scores_of((scores, features), 1), scores)
+    with pytest.raises(ModelError, match=r"could be its scores \(features 1×9, classes 1×4\).*output="):
+        scores_of({"features": features, "classes": scores}, 1)
+    with pytest.raises(ModelError, match=r"could be its scores \(age 1×1, classes 1×4\)"):
+        scores_of({"age": torch.rand(1), "classes": scores}, 1)

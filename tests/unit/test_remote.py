@@ -203,7 +203,9 @@ def test_a_server_that_does_not_answer(server: Server) -> None:
         (b"[1, 2]", "no scores as sightline does"), (b'{"scores": [[1, 2]]}', "answers 1×2 scores about 5 pictures"),
         (b'{"scores": [[1, 2], [1], [1, 2], [1], [2]]}', "several lengths"), (b'{"scores": []}', "about 5 pictures"),
         (b'{"scores": [["cat"], ["dog"], ["a"], ["b"], ["c"]]}', "not numbers"),
-        (b'{"scores": [[1], [2], [3], [4], [NaN]]}', "NaN or infinite"), (b'{"scores": {"a": 1}}', "not numbers"),
+        (b'{"scores": [[1], [2], [3], [4], [NaN]]}', "NaN, infinite"),
+        (b'{"scores": [[1], [2], [3], [4], [1e39]]}', "too large for float32"), (b"[" * 200_000, "answers no JSON"),
+        (b'{"scores": {"a": 1}}', "not numbers"),
         (b'{"scores": [[true], [true], [true], [true], [true]]}', "not numbers"), (b"\xff\xfe", "answers no JSON"),
     ],
 )  # fmt: skip
@@ -234,6 +236,8 @@ def test_a_huge_answer_is_refused(server: Server, monkeypatch: pytest.MonkeyPatc
         ("http://[", {}, "no address"),
         ("http://user:pw@host/x", {}, "user name or password"), ("http://host:99999/x", {}, "no address"),
         ("http://example.org/x", {"headers": {"authorization": "a"}}, "for all to read: use https"),
+        ("http://example.org/x", {"headers": {"X-Auth-Token": "a"}}, "X-Auth-Token would be sent"),
+        ("http://host/x", {"output": "a"}, "one output: leave output out"),
         ("http://host/x", {"protocol": "grpc"}, "unknown protocol"), ("http://host/x", {"layout": "c h w"}, "layout"),
         ("http://host/x", {"batch": 0}, "batch is at least 1"), ("http://host/x", {"head": "zzz"}, "unknown head"),
     ],
@@ -254,3 +258,84 @@ def test_headers_are_sent_and_secrets_stand_in_no_result(server: Server) -> None
     assert "secret" not in f"{classifier.name} {classifier.notes}"
     assert "hidden" not in repr(classifier)
     assert classifier.name == server.url
+
+
+def outputs_of_v2(*names: str) -> Callable[[bytes], tuple[int, bytes, dict[str, str]]]:
+    """A server with several outputs, of which the last has the scores and the others their negatives."""
+
+    def answer(body: bytes) -> tuple[int, bytes, dict[str, str]]:
+        (given,) = json.loads(body)["inputs"]
+        found = scores_of(np.array(given["data"]).reshape(given["shape"]))
+        signs = [-1.0] * (len(names) - 1) + [1.0]
+        rows = [
+            {"name": name, "shape": list(found.shape), "data": (sign * found).ravel().tolist()}
+            for name, sign in zip(names, signs, strict=True)
+        ]
+        return told({"outputs": rows})
+
+    return answer
+
+
+def test_one_of_several_outputs_is_named_or_asked_for(server: Server) -> None:
+    server.answers = [outputs_of_v2("boxes", "classes")]
+    options: dict[str, Any] = {"protocol": "kserve-v2"}
+    with pytest.raises(ModelError, match=r"several outputs \(boxes, classes\): say which .* output=NAME"):
+        answered(server, picture(8, 8, 5), **options)
+    assert close(answered(server, picture(8, 8, 5), output="classes", **options), EXPECTED)
+    assert close(answered(server, picture(8, 8, 5), output="boxes", **options), -EXPECTED)
+    with pytest.raises(ModelError, match="unknown output of the server: 'class': did you mean 'classes'"):
+        answered(server, picture(8, 8, 5), output="class", **options)
+    server.answers = [outputs_of_v2("boxes", "logits")]
+    assert close(answered(server, picture(8, 8, 5), **options), EXPECTED)
+    server.answers = [lambda _: told({"predictions": [{"a": [1.0, 2.0], "b": [3.0, 4.0]}] * 5})]
+    with pytest.raises(ModelError, match=r"several outputs \(a, b\)"):
+        answered(server, picture(8, 8, 5), protocol="kserve")
+    assert answered(server, picture(8, 8, 5), protocol="kserve", output="b").tolist() == [[3.0, 4.0]] * 5
+
+
+class Odd(http.server.BaseHTTPRequestHandler):
+    """Answers that a plain server does not give: cut off in the middle, or a byte at a time."""
+
+    drips = False
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        for _ in range(100 if self.drips else 1):
+            try:
+                self.wfile.write(b" ")
+            except OSError:
+                return
+            time.sleep(0.02 * self.drips)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("drips", "says"), [(False, "breaks off in the middle"), (True, r"no answer within 0\.2 s")])
+def test_an_answer_that_breaks_off_or_never_ends(drips: bool, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Odd, "drips", drips)
+    made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Odd)
+    threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    started = time.monotonic()
+    with (
+        pytest.raises(ModelError, match=says),
+        Passes(sightline.remote(f"http://127.0.0.1:{made.server_port}/", timeout=0.2, retries=0)) as passes,
+    ):
+        passes.scores(picture(8, 8))
+    made.shutdown()
+    made.server_close()
+    assert time.monotonic() - started < 1.5
+
+
+def test_this_machine_is_asked_without_a_proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    assert close(answered(server, picture(8, 8, 5), headers={"Authorization": "secret"}), EXPECTED)
+
+
+def test_a_pause_in_odd_digits_is_no_defect() -> None:
+    assert ask._pause(0, "\u00b2") == ask._FIRST_PAUSE
+    assert ask._pause(0, "3") == 3.0

@@ -330,6 +330,13 @@ def test_a_hugging_face_folder(vit_folder: Path, capfd: pytest.CaptureFixture) -
     assert other.weights_sha256 == sha256_of_file(vit_folder / "model.safetensors")
 
 
+def test_a_folder_that_does_not_say_how_pictures_are_prepared(vit_folder: Path, tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((vit_folder / name).read_bytes())
+    refused(f"hf/{tmp_path}", "holds no preprocessor_config.json, which says how pictures are prepared: declare it")
+    assert load(f"hf/{tmp_path}", preparation="squash 32, mean 0.5, std 0.5").preparation.resize == (32, 32)
+
+
 def test_a_checkpoint_without_a_classifier_is_refused(vit_folder: Path, tmp_path: Path) -> None:
     from transformers import ViTConfig, ViTModel
 

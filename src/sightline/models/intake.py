@@ -20,6 +20,9 @@ from sightline.models.classifier import Classifier
 _OVERSHOOT = 0.5
 """How far noise, sharpening or an attack may take prepared input beyond black and white, in parts of that range."""
 
+_MUCH = 0.3
+"""Of a picture; photographs of usual shapes keep more of it in the centre crop of usual networks."""
+
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
@@ -65,6 +68,14 @@ def prepare(source: Any, place: int, classifier: Classifier) -> Prepared:
         if classifier.preparation
         else ["no preparation was declared for this network: it was given RGB from 0 to 1 at the picture's own size"]
     )
+    if classifier.preparation is not None and classifier.values.faint:
+        black, white = (f"{float(value[0]):.3g}" for value in (classifier.values.low, classifier.values.high))
+        notes.append(
+            f"the network is shown hardly any picture: prepared so, black is {black} and white {white}; a mean and std "
+            "of values from 0 to 255 go with scale 1 (0-255), those of values from 0 to 1 with scale 255 (0-1)"
+        )
+    if frame.share < _MUCH:
+        notes.append(f"the network sees only {frame.share:.0%} of this picture: the rest was cut away")
     if picture.orientation != 1 and preparation.exif == "ignore":
         notes.append(
             f"the file is stored turned (EXIF orientation {picture.orientation}) and the network sees it as stored, as "

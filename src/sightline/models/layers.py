@@ -8,7 +8,8 @@ such as `nn.Identity()`, is a layer that can be named. Grids are of three kinds:
 - *channels last* `b h w K` (Swin),
 - *tokens* `b n K`, the grid's cells after 0 or more prefix tokens (class, distillation, register tokens); the grid is
   that of the patch embedding, or a halving of it, and the rest of n is the prefix. Where patches are cut by no
-  convolution, the first tokens show the grid: as many square patches as cover the picture.
+  convolution, the first tokens show the grid: as many square patches as cover the picture. Tokens that lie unit by
+  unit (Hiera, before its last pooling) are no grid.
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ def layer_of(seen: Seen, survey: Survey) -> Layer | None:
         return None
     if len(shape) == 4:
         return _layer_of_four(seen, survey)
-    if len(shape) == 3:
+    if len(shape) == 3 and not _in_mask_units(seen, survey):
         fits = [(shape[1] - height * width, height, width) for height, width in _token_grids(seen, survey)]
         fits = [fit for fit in fits if 0 <= fit[0] <= _MOST_PREFIX_TOKENS and fit[1] * fit[2] > 1]
         if fits:
@@ -147,6 +148,13 @@ def _layer_of_four(seen: Seen, survey: Survey) -> Layer | None:
         # Both readings fit, and somewhere this network does work on the last axis.
         best = last if seen.kind in _ON_LAST_AXIS else min(fits, key=lambda grid: _squeezed(grid, survey.pixels))
     return Layer(seen.name, seen.kind, "channels-first" if best == first else "channels-last", *best)
+
+
+def _in_mask_units(seen: Seen, survey: Survey) -> bool:
+    """Whether these tokens may be out of order: Hiera (Ryali et al., ICML 2023) keeps those that it will pool side by
+    side, unit by unit, so that only what is left after the last pooling lies row by row."""
+    units = [one.shape[1] for one in survey.seen if "MaskUnit" in one.kind and len(one.shape) == 3]
+    return bool(units) and seen.shape[1] > min(units)
 
 
 def _between_tokens(seen: Seen, survey: Survey) -> bool:

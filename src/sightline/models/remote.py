@@ -6,12 +6,13 @@
 | `kserve` | KServe's V1, `{"instances": [picture, …]}` | `{"predictions": [[…], …]}` |
 | `kserve-v2` | its V2, `{"inputs": [{"name", "shape", "datatype", "data"}]}` | `{"outputs": [{"shape", "data"}]}` |
 
-One row of scores a picture. An address that ends in `:predict` is asked by `kserve`, one that ends in `/infer` by
-`kserve-v2`, any other by `sightline`, unless the protocol is declared.
+One row of scores a picture; of several outputs `output=NAME` takes one. An address that ends in `:predict` is asked by
+`kserve`, one that ends in `/infer` by `kserve-v2`, any other by `sightline`, unless the protocol is declared.
 
 A question that fails for a moment (no connection, no answer in time, HTTP 429, 502, 503, 504) is
 asked again, after a pause that doubles or that the server names. Redirections are not followed: pictures go to the
-address that was given and to no other. Credentials go where `headers=` says, and over plain HTTP only to this machine.
+address that was given and to no other. Headers whose names tell of credentials (key, token, authorization, …) go where
+`headers=` says, over plain HTTP only to this machine, which is asked without a proxy.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def remote(  # noqa: PLR0913 (all but the first are keywords)
     name: str | None = None,
     layout: str = "b c h w",
     input_name: str = "input",
+    output: str | None = None,
     headers: Mapping[str, str] | None = None,
     batch: int = 16,
     rate: float | None = None,
@@ -54,10 +56,12 @@ def remote(  # noqa: PLR0913 (all but the first are keywords)
         name: how the classifier is called in results; host and path by default.
         layout: `b c h w`, or `b h w c` for servers that want channels last.
         input_name: of the input, which `kserve-v2` asks for.
+        output: which of several outputs holds the scores, by its name; else the only one, or the one called `logits`,
+            `scores`, `output`, `probabilities` or `prob`.
         headers: sent with every request, such as `{"Authorization": "Bearer …"}`; over https, or to this machine only.
         batch: pictures in a request, at most.
         rate: requests a second, at most; as fast as answers come by default.
-        timeout: seconds to wait for an answer.
+        timeout: seconds to wait for a whole answer.
         retries: how often a question that failed for a moment is asked again.
 
     Raises:
@@ -70,7 +74,7 @@ def remote(  # noqa: PLR0913 (all but the first are keywords)
     from sightline.images.prepare_from import as_preparation
 
     address = Address.of(url, headers or {})
-    speaks = protocol_of(protocol, url, input_name)
+    speaks = protocol_of(protocol, url, input_name, output)
     asker = Asker(address, Patience(timeout=timeout, retries=retries, rate=rate))
     words = f"asked over HTTP at {address.shown} ({speaks.name}), forward-only"
     return Classifier(

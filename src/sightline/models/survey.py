@@ -81,7 +81,9 @@ def survey_of(events: list[Event], pixels: torch.Tensor) -> Survey:
             kind=type(event.module).__name__,
             shape=tuple(event.output.shape),
             calls=calls[event.name],
-            passage=_is(event.module, _POOLS + _PASSAGES) or _is(maker[id(event.output)].module, _POOLS),
+            passage=_is(event.module, _POOLS + _PASSAGES)
+            or _is(maker[id(event.output)].module, _POOLS)
+            or _hands_on(event, maker[id(event.output)]),
             part=isinstance(event.module, _TOKEN_PARTS),
         )
         for event in last.values()
@@ -89,6 +91,15 @@ def survey_of(events: list[Event], pixels: torch.Tensor) -> Survey:
     leaves = {id(event.output): event.output for event in events}
     sizes = [tensor.numel() * tensor.element_size() // max(1, len(pixels)) for tensor in leaves.values()]
     return Survey(seen, len(pixels), (pixels.shape[-2], pixels.shape[-1]), max(sizes, default=0), sum(sizes))
+
+
+def _hands_on(event: Event, maker: Event) -> bool:
+    """Whether a module gave, unchanged, what another had made before it: what it does itself it gives elsewhere.
+
+    The last blocks of CoaT hand the finest grid on beside those that they work on.
+    """
+    inside = maker.name == event.name or maker.name.startswith(f"{event.name}.")
+    return not inside and maker.version == event.version
 
 
 def _is(module: nn.Module, words: tuple[str, ...]) -> bool:

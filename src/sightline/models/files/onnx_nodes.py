@@ -81,11 +81,14 @@ def _converters() -> list[tuple[str, int, Any]]:
 
 
 def with_sizes(network: fx.GraphModule) -> fx.GraphModule:
-    """The network with the sizes of its normalisations, which onnx2torch takes from what the file foretells of shapes:
-    nothing, behind a padding that is computed (Swin)."""
+    """The network with the sizes of its normalisations and the axes of its pooling, which onnx2torch takes from what
+    the file foretells of shapes: nothing, behind a padding that is computed (Swin)."""
     for module in network.modules():
         if isinstance(module, nn.LayerNorm) and module.weight is not None:
             module.normalized_shape = tuple(module.weight.shape)
+        if type(module).__name__ == "OnnxGlobalAveragePoolWithKnownInputShape" and not module._x_dims:
+            # Of a picture; whether it is one is seen where the scores are compared.
+            module._x_dims = [2, 3]  # type: ignore[assignment]
     return network
 
 

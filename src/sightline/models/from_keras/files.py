@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from sightline.errors import ModelError
 from sightline.models.sources.base import first_line
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
+_MOST_SWOLLEN = 200
+"""How many times larger than itself an archive may declare its contents to be; weights do not shrink to half."""
+_MOST_CONFIG = 64 * 2**20
 _CODE = ("Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer")
 
 
@@ -22,16 +26,38 @@ def model_from(keras: Any, file: Path, *, trust: bool) -> Any:
     config = _config(file)
     if not trust:
         _check_code(file, config)
+    # Keras goes by the name, and has to read what was checked: a file may be HDF5 and a zip archive in one.
+    suffix = ".keras" if zipfile.is_zipfile(file) else ".h5"
+    older = suffix == ".h5" and _in_todays_words(config)
     try:
-        if zipfile.is_zipfile(file):
+        if file.suffix == suffix and not older:
             return keras.saving.load_model(file, compile=False, safe_mode=not trust)
         with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / "model.h5"  # Keras goes by the name
+            copy = Path(folder) / f"model{suffix}"
             shutil.copyfile(file, copy)
+            if older:
+                _put_config(copy, config)
             return keras.saving.load_model(copy, compile=False, safe_mode=not trust)
     except Exception as error:
         # Whatever does not fit in a file shows as any kind of error (TypeError, ValueError, KeyError, OSError, …).
         raise ModelError(f"{file} cannot be loaded by Keras: {first_line(error)}") from error
+
+
+def _in_todays_words(config: Any) -> bool:
+    """Take from a configuration of Keras 2 the one word that Keras 3 knows not and that means nothing: depthwise
+    convolutions of one group. Whether anything was taken."""
+    old = [entry["config"] for entry in _entries(config) if entry["class_name"] == "DepthwiseConv2D"]
+    old = [one for one in old if isinstance(one, dict) and one.get("groups") == 1]
+    for one in old:
+        del one["groups"]
+    return bool(old)
+
+
+def _put_config(file: Path, config: Any) -> None:
+    import h5py
+
+    with h5py.File(file, "r+") as opened:
+        opened.attrs["model_config"] = json.dumps(config)
 
 
 def check_file(file: Path) -> None:
@@ -48,6 +74,7 @@ def _config(file: Path) -> Any:
     try:
         if zipfile.is_zipfile(file):
             with zipfile.ZipFile(file) as held:
+                _check_size(file, held)
                 return json.loads(held.read("config.json"))
         if h5py.is_hdf5(file):
             with h5py.File(file) as opened:
@@ -58,9 +85,22 @@ def _config(file: Path) -> Any:
                     "give the weights with --weights"
                 )
             return json.loads(text)
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+    # RuntimeError: an encrypted archive, or lists in lists without end (RecursionError).
+    except (KeyError, ValueError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ModelError(f"{file} is damaged or no Keras file: {first_line(error)}") from error
     raise ModelError(f"{file} is damaged or no Keras file: neither a zip archive nor HDF5")
+
+
+def _check_size(file: Path, held: zipfile.ZipFile) -> None:
+    """Refuse an archive that would fill the memory or the disk, by what it declares: zipfile reads no more."""
+    entries = held.infolist()
+    whole = sum(entry.file_size for entry in entries)
+    config = max((entry.file_size for entry in entries if entry.filename == "config.json"), default=0)
+    if whole > _MOST_SWOLLEN * file.stat().st_size or config > _MOST_CONFIG:
+        raise ModelError(
+            f"{file} is refused: it unpacks to {whole / 2**20:,.0f} MB from {file.stat().st_size / 2**20:,.1f} MB, "
+            "which no network does"
+        )
 
 
 def _check_code(file: Path, config: Any) -> None:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
 from sightline.models.from_keras.layers import module_of
+from sightline.models.from_keras.mixed import in_full, rounded_numbers
 
 
 class UnknownGraphError(Exception):
@@ -38,45 +40,58 @@ class Step:
     made: tuple[int, ...]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Course:
+    """How a model goes from its inputs to its outputs.
+
+    Attributes:
+        inputs, outputs: keys of the tensors.
+        shapes: of all of them, batch first, channels last, None where any size is taken.
+        steps: the calls in order.
+    """
+
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    shapes: tuple[tuple[int | None, ...], ...]
+    steps: list[Step] = field(default_factory=list)
+
+
 class Graph(nn.Module):
     """The calls of a functional model in order.
 
+    Its modules have the names of Keras's layers, which may be any word: what else it knows is kept under few.
+
     Attributes:
+        keras_course: the calls.
         foreign: names of layers with weights that Keras itself runs.
-        shapes: of all inputs and outputs, batch first, channels last, None where any size is taken.
     """
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         functional = functional_of(model)
-        self.steps: list[Step] = []
         self.foreign: list[str] = []
         keys: dict[int, int] = {}  # of Keras's tensors, which live as long as `functional` does
-        self.inputs = tuple(_key(keys, tensor) for tensor in functional._inputs)
-        self.shapes = [tuple(tensor.shape) for tensor in (*functional._inputs, *functional._outputs)]
+        self.keras_course = Course(
+            inputs=tuple(_key(keys, tensor) for tensor in functional._inputs),
+            outputs=tuple(_key(keys, tensor) for tensor in functional._outputs),
+            shapes=tuple(tuple(tensor.shape) for tensor in (*functional._inputs, *functional._outputs)),
+        )
         self._names: dict[int, str] = {}
         nodes = list(_nodes(functional))
         calls = Counter(id(node.operation) for node in nodes)
         for node in nodes:
             self._add(node, keys, calls[id(node.operation)])
-        self.outputs = tuple(_key(keys, tensor) for tensor in functional._outputs)
         self._names.clear()  # of layers by where they lie in memory
 
     def forward(self, *pictures: torch.Tensor) -> Any:
-        """Tensors as `inputs` names them, those of four axes channels first; the answer of a single output as it is."""
-        known = dict(zip(self.inputs, pictures, strict=True))
-        for step in self.steps:
+        """Tensors as the model takes them, of four axes channels first; the answer of a single output as it is."""
+        course = self.keras_course
+        known = dict(zip(course.inputs, pictures, strict=True))
+        for step in course.steps:
             made = self.get_submodule(step.name)(*(known[key] for key in step.given))
             known.update(zip(step.made, made if isinstance(made, tuple | list) else (made,), strict=True))
-        answers = tuple(known[key] for key in self.outputs)
+        answers = tuple(known[key] for key in course.outputs)
         return answers[0] if len(answers) == 1 else answers
-
-    def last(self) -> tuple[nn.Module, str] | None:
-        """The module that makes the only output, and its name."""
-        makers = [step for step in self.steps if self.outputs[0] in step.made]
-        if len(self.outputs) != 1 or not makers:
-            return None
-        return self.get_submodule(makers[0].name), makers[0].name
 
     def _add(self, node: Any, keys: dict[int, int], calls: int) -> None:
         layer = node.operation
@@ -87,7 +102,7 @@ class Graph(nn.Module):
             raise UnknownGraphError(f"layer {layer.name!r} is called {calls} times with arguments of its own")
         given = tuple(_key(keys, tensor) for tensor in node.arguments.keras_tensors)
         made = tuple(_key(keys, tensor) for tensor in node.outputs)
-        self.steps.append(Step(self._names[id(layer)], given, made))
+        self.keras_course.steps.append(Step(self._names[id(layer)], given, made))
 
     def _module(self, layer: Any, node: Any, name: str) -> nn.Module:
         if getattr(layer, "data_format", None) == "channels_first":
@@ -109,6 +124,15 @@ class Graph(nn.Module):
         while name in self._modules or hasattr(self, name):
             name += "_"
         return name
+
+
+def last_of(graph: Graph) -> tuple[nn.Module, str] | None:
+    """The module that makes the only output, and its name."""
+    course = graph.keras_course
+    makers = [step for step in course.steps if course.outputs[0] in step.made]
+    if len(course.outputs) != 1 or not makers:
+        return None
+    return graph.get_submodule(makers[0].name), makers[0].name
 
 
 def _key(keys: dict[int, int], tensor: Any) -> int:
@@ -156,7 +180,9 @@ class Foreign(nn.Module):
         super().__init__()
         if isinstance(layer, nn.Module):
             self.layer = layer
-        self._call = (layer, node.arguments, "training" in getattr(layer, "_call_signature_parameters", ()))
+        # Layers that make pictures vary do so unless they are told not to.
+        self._call = (layer, node.arguments, "training" in inspect.signature(layer.call).parameters)
+        self._rounds = rounded_numbers(layer) is not None
         self.channels_last = len(node.outputs[0].shape) == 4
 
     def forward(self, *given: torch.Tensor) -> Any:
@@ -166,7 +192,8 @@ class Foreign(nn.Module):
         turned = [tensor.permute(0, 2, 3, 1) if tensor.ndim == 4 else tensor for tensor in given]
         known = {id(symbol): tensor for symbol, tensor in zip(arguments.keras_tensors, turned, strict=True)}
         args, kwargs = arguments.fill_in(known)
-        with keras.device(_words(given[0].device)):  # Keras brings what it is given to a device of its own
+        # Keras brings what it is given to a device of its own.
+        with keras.device(_words(given[0].device)), in_full(layer) if self._rounds else nullcontext():
             made = layer(*args, **kwargs | ({"training": False} if isinstance(layer, nn.Module) and trains else {}))
         if isinstance(made, tuple | list):
             return tuple(_turned(one) for one in made)
@@ -190,8 +217,11 @@ def _nodes(functional: Any) -> Iterator[Any]:
 
 
 def _plain(node: Any) -> bool:
-    """Whether a call gives nothing but tensors; a number, a mask or `training=True` makes it a call of its own."""
+    """Whether a call gives nothing but tensors; a number or a mask makes it a call of its own.
+
+    `training` is what the whole model is asked with: Keras puts that in the place of what a layer was called with.
+    """
     args, kwargs = node.arguments.args, node.arguments.kwargs
     flat = [one for arg in args for one in (arg if isinstance(arg, list | tuple) else (arg,)) if one is not None]
-    more = {name: value for name, value in kwargs.items() if value is not None and (name, value) != ("training", False)}
+    more = {name: value for name, value in kwargs.items() if value is not None and name != "training"}
     return len(flat) == len(node.arguments.keras_tensors) and not more

@@ -28,7 +28,9 @@ from sightline.models.from_keras.small import Affine, Joined, OnLastAxis, Reshap
 
 IDENTITIES = (
     "InputLayer", "Dropout", "SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise", "Identity",
-    "ActivityRegularization", "StochasticDepth",
+    "ActivityRegularization", "StochasticDepth", "RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation",
+    "RandomContrast", "RandomBrightness", "RandomShear", "RandomHue", "RandomSaturation", "RandomSharpness",
+    "RandomGrayscale", "RandomInvert", "RandomErasing", "RandomPerspective", "RandomGaussianBlur",
 )  # fmt: skip
 """What does nothing to a picture that is only looked at."""
 

@@ -11,13 +11,15 @@ import torch
 from torch import nn
 
 from sightline.errors import ModelError, unknown
-from sightline.models.from_keras.graph import Graph, UnknownGraphError
+from sightline.models.from_keras.graph import Graph, UnknownGraphError, last_of
+from sightline.models.from_keras.mixed import in_full, rounded_numbers
 from sightline.models.heads import Head
 from sightline.models.questions import Held, Way
 
 TOLERANCE = 1e-4
 """How far the scores may be from the model's own, relative to the largest; rounding is a hundredth of that."""
 LOGITS = "the last softmax or sigmoid of the Keras model is left away: the scores that are explained are its logits"
+_STEPS = 4  # of numbers coarser than float32, one of which is the least that two ways of counting differ by
 _PICTURES = 2
 _SIDE = 64  # of the pictures that an input of any size is tried with
 _WAY_OUT = "wrap a function of yours that calls it, which is explained by perturbation"
@@ -47,13 +49,17 @@ def network_of(
         graph = Graph(model)
     except UnknownGraphError as error:
         raise ModelError(f"the Keras model {name!r} cannot be taken apart: {error}; {_WAY_OUT}") from error
-    if len(graph.inputs) != len(held):
+    if len(graph.keras_course.inputs) != len(held):
         raise ModelError(_several(name, input_names(model)))
     check_equal(graph.eval(), model, name, held)
+    coarse = rounded_numbers(model)
+    notes = (
+        () if coarse is None else (f"the Keras model computes in {coarse}: it is explained in float32, as its weights",)
+    )
     if "probab" in head:
-        return graph, "auto", ()
-    found = _without_last(graph, one=graph.shapes[-1][-1] == 1)
-    return graph, found, () if found == "auto" else (LOGITS,)
+        return graph, "auto", notes
+    found = _without_last(graph, one=graph.keras_course.shapes[-1][-1] == 1)
+    return graph, found, notes if found == "auto" else (*notes, LOGITS)
 
 
 def asked_as(model: Any, way: Way, head: str) -> tuple[nn.Module, Way, Head, tuple[str, ...]]:
@@ -79,6 +85,11 @@ def held_in_order(model: Any, held: Held) -> tuple[Any, ...]:
         ModelError: other inputs than the model has, or not all but one.
     """
     names = input_names(model)
+    if held and not hasattr(_functional(model), "_inputs"):
+        raise ModelError(
+            f"the Keras model {getattr(model, 'name', '')!r} is of a class of your own, whose inputs have no names: "
+            "make it functional, keras.Model([picture, more], model(picture, more)), and hold the inputs of that"
+        )
     if isinstance(held, Mapping):
         if wrong := [str(one) for one in held if one not in names]:
             raise ModelError(unknown("input of the Keras model", wrong[0], names))
@@ -92,12 +103,16 @@ def held_in_order(model: Any, held: Held) -> tuple[Any, ...]:
 
 def input_names(model: Any) -> list[str]:
     """How a model calls its inputs, in order: as it is called with them, else by their layers."""
-    functional: Any = model if hasattr(model, "_nodes_by_depth") else getattr(model, "_functional", None)
+    functional = _functional(model)
     if not hasattr(functional, "_inputs"):
         return ["input"]  # of the user's own class, which takes one
     struct = getattr(functional, "_inputs_struct", None)
     keys = {id(tensor): str(key) for key, tensor in struct.items()} if isinstance(struct, dict) else {}
     return [keys.get(id(one), str(one.name)) for one in functional._inputs]
+
+
+def _functional(model: Any) -> Any:
+    return model if hasattr(model, "_nodes_by_depth") else getattr(model, "_functional", None)
 
 
 def output_place(model: Any, output: str | int | None) -> str | int | None:
@@ -147,24 +162,30 @@ def check_backend() -> None:
 def check_equal(graph: Graph, model: Any, name: str, held: Sequence[Any]) -> None:
     """Refuse modules that do not give the model's own scores on random pictures, beside what is held.
 
+    A model of mixed precision is compared as it computes in float32; one whose weights are in float16 or bfloat16 to
+    within a few of their steps.
+
     Raises:
         ModelError: they differ by more than 1e-4 of the largest score, or the model fails.
     """
-    shape = graph.shapes[list(held).index(...)]
+    shape = graph.keras_course.shapes[list(held).index(...)]
     sides = [side or _SIDE for side in shape[1:]]
     if len(sides) != 3 or sides[2] > 4:
         raise ModelError(f"the Keras model {name!r} takes {shape}, not pictures b h w c: {_WAY_OUT}")
     generator = torch.Generator().manual_seed(0)
     pixels = torch.rand(_PICTURES, sides[2], sides[0], sides[1], generator=generator)
-    where = next((tensor.device for tensor in graph.parameters()), pixels.device)
-    with torch.inference_mode(False), torch.no_grad():
+    own_numbers = next((one for one in graph.parameters() if one.is_floating_point()), pixels)
+    tolerance = max(TOLERANCE, _STEPS * torch.finfo(own_numbers.dtype).eps)
+    with torch.inference_mode(False), torch.no_grad(), in_full(model):
         for scale in (1.0, 255.0):  # a network of bytes gives next to nothing for numbers below 1
-            shown = (pixels * scale).to(where)
-            given = [shown if one is ... else one.to(where).expand(_PICTURES, *one.shape[1:]) for one in held]
+            shown = (pixels * scale).to(own_numbers)
+            given = [
+                shown if one is ... else one.to(own_numbers.device).expand(_PICTURES, *one.shape[1:]) for one in held
+            ]
             own, ours = model(_as_keras_takes(model, given), training=False), graph(*given)
             for one, other in zip(_all(own), _all(ours), strict=True):
                 apart = float((one.float() - other.float()).abs().max() / one.float().abs().max().clamp_min(1e-6))
-                if not apart <= TOLERANCE:
+                if not apart <= tolerance:
                     raise ModelError(
                         f"the Keras model {name!r} differs by {apart:.2g} of its largest score from its own layers as "
                         f"modules of torch: {_WAY_OUT}"
@@ -179,7 +200,7 @@ def _all(output: Any) -> list[torch.Tensor]:
 
 def _without_last(graph: Graph, *, one: bool) -> Head:
     """Leave the softmax or sigmoid at the end away; what the scores, or the one score, then mean."""
-    found = graph.last()
+    found = last_of(graph)
     if found is None:
         return "auto"
     module, name = found

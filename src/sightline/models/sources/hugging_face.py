@@ -22,6 +22,8 @@ from sightline.models.sources.hub import hub, why
 from sightline.models.sources.torchvision import import_torchvision
 from sightline.models.weights import few, read_weights
 
+_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+
 
 def load(asked: Asked) -> Classifier:
     """The image classifier of this hub id (`google/vit-base-patch16-224`) or in this folder.
@@ -138,6 +140,11 @@ def _newer(transformers: Any) -> bool:
 
 def _processor(transformers: Any, place: str) -> Any:
     """The image processor that works on PIL pictures: `backend` since transformers 5, `use_fast` before."""
+    if Path(place).is_dir() and not any((Path(place) / name).is_file() for name in _PROCESSORS):
+        raise ModelError(
+            f"{place} holds no {_PROCESSORS[0]}, which says how pictures are prepared: declare it with preparation= "
+            "(--preparation), as in 'squash 224, mean 0.5, std 0.5'"
+        )
     option = {"backend": "pil"} if _newer(transformers) else {"use_fast": False}
     return _from(transformers.AutoImageProcessor, place, **option)
 

@@ -16,6 +16,5 @@ def load(asked: Asked) -> Classifier:
     """
     if asked.weights is not None:
         raise ModelError(f"{asked.rest:.120} is asked over HTTP and has its own weights: leave --weights out")
-    if asked.output is not None:
-        raise ModelError("a classifier that is asked over HTTP has one output: leave output out")
-    return remote(asked.rest, labels=asked.labels, preparation=asked.preparation, head=asked.head)
+    output = None if asked.output is None else str(asked.output)
+    return remote(asked.rest, labels=asked.labels, preparation=asked.preparation, head=asked.head, output=output)

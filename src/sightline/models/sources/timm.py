@@ -54,7 +54,7 @@ def _assumed(name: str, own: dict[str, Any], config: dict[str, Any]) -> str:
     full = ".".join(filter(None, (name.partition(".")[0], own.get("tag"))))
     return (
         f"preparation assumed: timm's for {full} (input {config['input_size'][-1]}, crop {config['crop_pct']}), since "
-        "a weights file does not say how it was trained; load(…, preparation=…) changes it"
+        "a weights file does not say how it was trained; preparation= (--preparation) changes it"
     )
 
 

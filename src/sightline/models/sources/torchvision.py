@@ -117,7 +117,7 @@ def _entry_of(file: Path, entries: list[Any]) -> tuple[Any, str | None]:
     return entry, (
         f"preparation assumed: torchvision's for {type(entry).__name__}.{entry.name} (resize {preset.resize_size[0]}, "
         f"crop {preset.crop_size[0]}), since a weights file does not say how it was trained; "
-        "load(…, preparation=…) changes it"
+        "preparation= (--preparation) changes it"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import threading
 import time
 import urllib.error
@@ -18,7 +19,9 @@ _PASSING = (429, 502, 503, 504)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 30.0  # seconds
 _MOST_BYTES = 256 * 2**20
 _HERE = ("localhost", "127.0.0.1", "::1")
-_SECRET = ("authorization", "proxy-authorization", "cookie", "x-api-key", "api-key")
+_SECRET = re.compile(r"auth|cookie|key|token|secret|password|credential", re.IGNORECASE)
+"""Names of headers that hold credentials, however a service calls its own."""
+_PART = 65536
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,12 @@ class Address:
         url: as given.
         shown: host and path: what may follow a `?` can be a secret, and stands in no result.
         headers: sent with every request.
+        here: whether it is this machine, which is asked without a proxy.
     """
 
     url: str
     shown: str
+    here: bool
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -54,10 +59,10 @@ class Address:
             raise ModelError(
                 f"the address of {shown} holds a user name or password: give headers={{'Authorization': …}}"
             )
-        secret = [name for name in headers if name.lower() in _SECRET]
+        secret = [name for name in headers if _SECRET.search(name)]
         if secret and parts.scheme == "http" and host not in _HERE:
             raise ModelError(f"{secret[0]} would be sent to {shown} for all to read: use https")
-        return cls(url, shown, dict(headers))
+        return cls(url, shown, host in _HERE, dict(headers))
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,8 @@ class Asker:
     def __init__(self, address: Address, patience: Patience) -> None:
         self.address = address
         self._patience = patience
-        self._opener = urllib.request.build_opener(_NoRedirection())
+        proxies = [urllib.request.ProxyHandler({})] if address.here else []
+        self._opener = urllib.request.build_opener(_NoRedirection(), *proxies)
         self._next = 0.0  # when the next request may go out
         self._lock = threading.Lock()
 
@@ -111,11 +117,19 @@ class Asker:
     def _once(self, body: bytes, kind: str) -> bytes:
         headers = {"Content-Type": kind, "Accept": "application/json", **self.address.headers}
         request = urllib.request.Request(self.address.url, data=body, headers=headers, method="POST")
+        until = time.monotonic() + self._patience.timeout
+        found = bytearray()
         with self._opener.open(request, timeout=self._patience.timeout) as answer:
-            found: bytes = answer.read(_MOST_BYTES + 1)
-        if len(found) > _MOST_BYTES:
-            raise ModelError(f"{self.address.shown} answers with more than {_MOST_BYTES >> 20} MB")
-        return found
+            # In parts: a server that says a little now and then would never come to an end, and never be too late.
+            while part := answer.read1(_PART):
+                found += part
+                if len(found) > _MOST_BYTES:
+                    raise ModelError(f"{self.address.shown} answers with more than {_MOST_BYTES >> 20} MB")
+                if time.monotonic() > until:
+                    raise TimeoutError
+            if answer.length:
+                raise http.client.IncompleteRead(bytes(found[:_PART]), answer.length)
+        return bytes(found)
 
     def _told(self, error: urllib.error.HTTPError) -> str:
         """An HTTP error in one line, with the first words of the server's own."""
@@ -134,6 +148,8 @@ class Asker:
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, TimeoutError):
             return f"{self.address.shown} gives no answer within {self._patience.timeout:g} s"
+        if isinstance(reason, http.client.IncompleteRead):
+            return f"{self.address.shown} breaks off in the middle of its answer"
         return f"{self.address.shown} cannot be reached: {reason or type(error).__name__}"
 
     def _wait_for_turn(self) -> None:
@@ -149,4 +165,4 @@ class Asker:
 def _pause(trial: int, wanted: str) -> float:
     """Seconds before the next trial: what the server asks for, else twice the last pause."""
     own = _FIRST_PAUSE * 2**trial
-    return min(float(wanted) if wanted.isdigit() else own, _LONGEST_PAUSE)
+    return min(float(wanted) if wanted.isdecimal() else own, _LONGEST_PAUSE)

@@ -38,17 +38,19 @@ class RemoteClassifier:
             raise ModelError(
                 f"{self._where} answers {shape} scores about {len(pictures)} pictures: one row each was due"
             )
+        with np.errstate(over="ignore"):
+            found = found.astype(np.float32)
         if not np.isfinite(found).all():
-            raise ModelError(f"{self._where} answers scores that are NaN or infinite")
+            raise ModelError(f"{self._where} answers scores that are NaN, infinite or too large for float32")
         if self._classes not in (None, found.shape[1]):
             raise ModelError(f"{self._where} gave {self._classes} scores a picture before, and now {found.shape[1]}")
         self._classes = found.shape[1]
-        return found.astype(np.float32)
+        return found
 
     def _read(self, answer: bytes) -> Array:
         try:
             told = json.loads(answer)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             start = answer[:80].decode("utf-8", "replace")
             raise ModelError(f"{self._where} answers no JSON: {start!r}") from error
         try:

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from sightline.errors import ModelError, unknown
+from sightline.models.files.onnx_header import output_name
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -55,14 +56,17 @@ class KServe:
     """KServe's V1 protocol, which is that of TensorFlow Serving."""
 
     name: str = "kserve"
+    output: str | None = None
 
     def request(self, pictures: Array) -> tuple[bytes, str]:
         return json.dumps({"instances": pictures.tolist()}).encode(), "application/json"
 
     def scores(self, answer: Any) -> Any:
         found = answer["predictions"]
-        named = found and isinstance(found[0], dict) and len(found[0]) == 1
-        return [next(iter(row.values())) for row in found] if named else found
+        if not found or not isinstance(found[0], dict):
+            return found
+        name = output_name(list(found[0]), self.output, "the server")
+        return [row[name] for row in found]
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class KServeV2:
 
     name: str = "kserve-v2"
     input_name: str = "input"
+    output: str | None = None
 
     def request(self, pictures: Array) -> tuple[bytes, str]:
         shape, data = list(pictures.shape), pictures.ravel().tolist()
@@ -78,20 +83,33 @@ class KServeV2:
         return json.dumps({"inputs": [given]}).encode(), "application/json"
 
     def scores(self, answer: Any) -> Any:
-        first = answer["outputs"][0]
-        return np.asarray(first["data"], dtype=np.float64).reshape(first["shape"]).tolist()
+        outputs = {str(one.get("name", place)): one for place, one in enumerate(answer["outputs"])}
+        held = outputs[output_name(list(outputs), self.output, "the server")]
+        return np.asarray(held["data"], dtype=np.float64).reshape(held["shape"]).tolist()
 
 
-def protocol_of(word: str, url: str, input_name: str) -> Speaks:
+def protocol_of(word: str, url: str, input_name: str, output: str | None = None) -> Speaks:
     """The protocol of this name, or the one that the end of the address tells.
 
+    Args:
+        word: its name, or `auto`.
+        url: the address.
+        input_name: as `kserve-v2` asks for it.
+        output: which of several outputs holds the scores.
+
     Raises:
-        ModelError: an unknown protocol.
+        ModelError: an unknown protocol, or an output by name of one that has no names.
     """
-    known: dict[str, Speaks] = {"sightline": Own(), "kserve": KServe(), "kserve-v2": KServeV2(input_name=input_name)}
+    known: dict[str, Speaks] = {
+        "sightline": Own(),
+        "kserve": KServe(output=output),
+        "kserve-v2": KServeV2(input_name=input_name, output=output),
+    }
     if word == "auto":
         path = url.split("?", 1)[0].rstrip("/")
         word = "kserve" if path.endswith(":predict") else "kserve-v2" if path.endswith("/infer") else "sightline"
     if word not in known:
         raise ModelError(unknown("protocol", word, ["auto", *known]))
+    if output is not None and word == "sightline":
+        raise ModelError("a classifier that is asked by the protocol 'sightline' has one output: leave output out")
     return known[word]
