@@ -112,6 +112,24 @@ def test_m10_prepared_input_far_from_the_networks_own_is_said(pixels: Any, warne
     assert any("it was probably prepared for another network" in one for one in result.warnings) == warned
 
 
+@pytest.mark.parametrize(
+    ("line", "shape", "said"),
+    [
+        ("resize 64, crop 64, mean 127.5, std 127.5", (64, 64, 3), "hardly any picture: prepared so, black is -1"),
+        ("resize 64, crop 64, 0-255, mean 127.5, std 127.5", (64, 64, 3), ""),
+        ("resize 64, crop 64", (64, 64 * 8, 3), "sees only 12% of this picture"),
+        ("resize 64, crop 64", (64, 64 * 2, 3), ""),
+    ],
+)
+def test_what_the_network_hardly_sees_is_said(line: str, shape: tuple[int, ...], said: str) -> None:
+    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    classifier = sightline.wrap(seeded(Plain)(), preparation=line)
+    warnings = sightline.explain(classifier, image, "gradient", target=0).warnings
+    found = [one for one in warnings if "hardly any picture" in one or "sees only" in one]
+    assert len(found) == bool(said)
+    assert all(said in one for one in found)
+
+
 @pytest.mark.parametrize("kind", [">f4", ">f8", "<f8", ">f2", np.longdouble])
 def test_prepared_arrays_of_any_width_and_byte_order_are_the_same_input(kind: Any) -> None:
     expected = sightline.explain(seeded(Plain)(), PIXELS, "gradient", target=0).map

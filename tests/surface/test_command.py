@@ -163,6 +163,38 @@ def test_figures(place: Path) -> None:
     assert explain(*words) == 0  # a run with a figure inside is replaced like any other
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["demo:dog", "demo:cat", "--figure-kind", "panels"],
+        ["demo:dog", "--target", "top3", "--figure-kind", "panels"],
+        ["demo:dog", "--method", "cam", "--method", "gradient", "--figure-kind", "panels"],
+        ["demo:dog", "demo:cat", "--method", "occlusion", "--figure-kind", "occluded"],
+    ],
+)
+def test_a_figure_that_cannot_be_drawn_is_refused_before_the_work(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr("sightline.runs.run.run", lambda *_: pytest.fail("the work began"))
+    assert explain(*words, "--figure", "one.png", "--quiet") == 2
+    assert "draws one result, and there would be" in capsys.readouterr().err
+    assert not list(place.iterdir())
+
+
+def test_a_figure_of_a_long_run_says_which_pictures_it_shows(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    for module in ("sightline.reports.report", "sightline.runs.run"):
+        monkeypatch.setattr(f"{module}.MOST_PICTURES", 1)
+    words = ("--method", "cam", "--figure", "grid.png", "--quiet")
+    assert explain("demo:dog", "demo:cat", *words) == 0
+    assert "the figure shows the first 1 of 2 pictures" in capsys.readouterr().err
+    assert explain("demo:dog", *words) == 0
+    assert "the figure shows" not in capsys.readouterr().err
+
+
 def test_lists_are_the_same_in_words_and_in_json(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("methods", "metrics", "models"):
         assert main([name, "--json"]) == 0

@@ -15,8 +15,11 @@ from torch import nn
 
 from sightline.attribution.result import Attribution
 from sightline.cli.main import main
+from sightline.evaluation.masks import Boxes, as_mask
 from sightline.images.prepare import Preparation
 from sightline.models.classifier import wrap
+from sightline.pictures.outlines import path_of_boxes, path_of_mask
+from sightline.reports.boxes import truth_path
 from sightline.runs.explain import explain
 
 
@@ -72,6 +75,80 @@ def test_the_command_writes_and_draws_them(tmp_path: Path, monkeypatch: pytest.M
     drawn = re.findall(r'<div class="box" title="(\d+)% of[^"]*" style="left: ([\d.]+)%', page)
     assert len(drawn) == len(rows)
     assert float(drawn[0][1]) == pytest.approx(100 * int(first["left"]) / 192)
+    assert page.count('<svg class="truth"') == 3  # the built-in picture's own mask: on the picture and both maps
+    assert "around what a map shows" in page
+    assert "where the object is" in page
     assert main([*command[:-1]]) == 0  # an earlier run with its boxes is replaced by one without
     assert not (tmp_path / "out" / "boxes.csv").exists()
     assert "boxes" not in json.loads((tmp_path / "out" / "manifest.json").read_bytes())["records"][0]
+
+
+def filled(path: str, size: tuple[int, int]) -> np.ndarray:
+    """What a browser fills (even-odd) where a path of straight lines is drawn over a picture: slow and plain."""
+    inside = np.zeros(size, bool)
+    for loop in filter(None, path.replace("L", " ").split("M")):
+        numbers = [float(word) for word in loop.rstrip("Z").split()]
+        corners = [(x * size[1] / 1000, y * size[0] / 1000) for x, y in zip(numbers[::2], numbers[1::2], strict=True)]
+        part = as_mask(corners, size)
+        assert part is not None
+        inside ^= part
+    return inside
+
+
+def test_the_outline_of_a_mask_encloses_it() -> None:
+    random = np.random.default_rng(0)
+    for size in ((1, 1), (3, 5), (17, 9), (40, 23)):
+        for share in (0.1, 0.5, 0.9, 1.0):
+            mask = random.random(size) < share
+            assert np.array_equal(filled(path_of_mask(mask), size), mask), (size, share)
+    assert path_of_mask(np.zeros((4, 4), bool)) == ""
+    ring = np.ones((9, 9), bool)
+    ring[3:6, 3:6] = False
+    assert path_of_mask(ring).count("M") == 2
+
+
+def test_a_large_mask_is_outlined_within_a_cell_and_dust_in_few_words() -> None:
+    disk = np.hypot(*np.ogrid[-300:300, -400:400]) < 250
+    assert (filled(path_of_mask(disk), disk.shape) ^ disk).mean() < 0.02
+    assert len(path_of_mask(np.random.default_rng(1).random((600, 800)) < 0.5)) < 60_000
+
+
+def test_what_the_truth_is_drawn_from() -> None:
+    assert truth_path(None, (40, 80)) == truth_path(False, (40, 80)) == ""
+    assert (
+        truth_path((20, 10, 60, 30), (40, 80))
+        == path_of_boxes([(20, 10, 60, 30)], (40, 80))
+        == ("M250 250H750V750H250Z")
+    )
+    assert truth_path(Boxes(boxes=[(0, 0, 40, 20), (40, 20, 80, 40)]), (40, 80)).count("M") == 2
+    corners = truth_path([(20.0, 10.0), (60.0, 10.0), (60.0, 30.0), (20.0, 30.0)], (40, 80))
+    assert filled(corners, (40, 80))[10:30, 20:60].all()
+
+
+def test_the_truth_is_drawn_beside_boxes_of_a_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["compare", "demo:dog", "--methods", "grad-cam", "--quiet", "--out", "out", "--metrics"]
+    assert main([*command, "iou"]) == 0
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert page.count('<svg class="truth"') == 5  # the picture, one method, three baselines
+    assert '<span class="box" title="' in page
+    assert main([*command, "gini"]) == 0  # nothing is held against the object: it is not drawn
+    assert '<svg class="truth"' not in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
+def test_a_mask_is_taken_beside_boxes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    white = np.zeros((192, 192), np.uint8)
+    white[40:90, 30:80] = 255
+    Image.fromarray(white).save("mask.png")
+    command = ["explain", "demo:dog", "--method", "grad-cam", "--mask", "mask.png", "--quiet", "--out", "out"]
+    assert main([*command, "--boxes"]) == 0
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert re.search(r'<path d="M156 208L417 208L417 469L156 469Z"', page)
+    assert main(command) == 2  # without boxes or a metric, nothing would use it
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (192, 192, 3), np.uint8)).save("mask.png")
+    capsys.readouterr()
+    assert main([*command, "--boxes", "--model", "nowhere.py:make"]) == 2  # before a network is looked for
+    assert "looks like a photograph" in capsys.readouterr().err

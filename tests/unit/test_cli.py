@@ -77,6 +77,9 @@ WRONG = [
     ("explain good.png --percentile 0", "the percentile lies above 0"),
     ("explain good.png --colors virdis", "unknown colour map 'virdis': did you mean 'viridis'"),
     ("explain good.png --rows 2", "--rows is for a figure: add --figure FILE"),
+    ("explain good.png --figure ./good.png", "would overwrite a picture that is explained"),
+    ("explain . --figure good.png", "would overwrite a picture that is explained"),
+    ("concepts . --figure good.png", "would overwrite a picture that is explained"),
     ("explain good.png --figure f.bmp", "unknown format 'bmp'"),
     ("explain good.png --figure no/f.png", "there is no folder no"),
     ("explain good.png --figure f.png --figure-kind occluded", "add --method occlusion"),
@@ -183,6 +186,14 @@ def test_a_folder_gives_its_pictures_in_order(place: Path) -> None:
         given_pictures(["empty"])
 
 
+def test_pictures_of_a_folder_that_nobody_reads_are_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("telephone.HEIC").write_bytes(b"\x00\x00\x00\x18ftypheic" + bytes(200))
+    Path("notes.txt").write_text("no picture")
+    assert [Path(one.path).name for one in given_pictures(["."])] == ["good.png", "small.png", "telephone.HEIC"]
+    assert main(["explain", ".", "--method", "cam", "--out", "run", "--quiet"]) == 3
+    assert "telephone.HEIC: is not a picture in a known format (JPEG, " in capsys.readouterr().err
+
+
 def test_a_built_in_picture_brings_its_mask() -> None:
     (one,) = given_pictures(["demo:dog"])
     assert one.source.name == "demo:dog"
@@ -194,6 +205,21 @@ def test_one_mask_serves_all_or_one_each(place: Path) -> None:
     pictures = given_pictures(["good.png", "good.png"])
     assert all(one.mask.name == "good.png" for one in with_masks(pictures, ["good.png"]))
     assert [one.mask for one in with_masks(pictures, [])] == [None, None]
+
+
+def test_a_mask_that_shows_no_object_is_refused_before_the_work(place: Path) -> None:
+    pictures = given_pictures(["good.png", "good.png"])
+    size = Image.open("good.png").size
+    Image.new("L", size).save("dark.png")
+    Image.new("L", size, 255).save("white.png")
+    assert len(with_masks(pictures, ["white.png", "white.png"])) == 2
+    with pytest.raises(UsageError, match=r"dark\.png"):
+        with_masks(pictures, ["white.png", "dark.png"])
+
+
+def test_names_are_not_broken_at_their_hyphens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    assert "white-dog.jpg" in table(["name", "found in"], [["concept 12", "a-b.jpg, white-dog.jpg"]])
 
 
 def test_tables_wrap_their_last_column(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,10 @@ def test_the_same_words_with_other_numbers_are_one_line() -> None:
     told.add("b", 0, ["off by +0.5 (12%)", "flat"])
     told.add("a", 1, ["off by -3e-05 (1.5%)"])
     told.add("a", 2, ["off by 7 (9%)"])
-    assert told.lines(["a", "b", "c"], 3) == ("a, b: off by +0.5 (12%)", "b on 1 of 3 pictures: flat")
+    assert told.lines(["a", "b", "c"], 3) == (
+        "a, b: off by +0.5 (12%) (so the first; elsewhere with other numbers)",
+        "b on 1 of 3 pictures: flat",
+    )
 
 
 def test_who_is_named_and_who_is_counted() -> None:

@@ -277,6 +277,9 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert main(["doctor", "--methods", "none", "--out", "found.json"]) == 0
     assert "nothing is wrong" in capsys.readouterr().out
     assert json.loads(Path("found.json").read_text())["healthy"] is True
+    Path("raw.py").write_text("import sightline\ndef make():\n    return sightline.load('demo').function\n")
+    assert main(["doctor", "--model", "raw.py:make", "--methods", "none"]) == 0  # nobody told its preparation
+    assert "nothing is wrong, but look at: the preparation" in capsys.readouterr().out
     Path("ill.py").write_text("import torch\ndef make():\n    return lambda pixels: pixels.sum((2, 3)) * 0\n")
     assert main(["doctor", "--model", "ill.py:make", "--methods", "none", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["healthy"] is False

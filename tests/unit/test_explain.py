@@ -72,6 +72,20 @@ def test_labels_must_fit_the_scores() -> None:
         sightline.explain(sightline.wrap(network(), labels=["cat", "dog"]), pixels(), "gradient")
 
 
+@pytest.mark.parametrize("head", ["probabilities", "independent-probabilities"])
+def test_logits_that_were_declared_probabilities_are_refused(head: str) -> None:
+    logits = sightline.wrap(network(), head=head)  # type: ignore[arg-type]
+    with torch.no_grad():
+        network_scores = network()(pixels()[None])
+    assert float(network_scores.min()) < -0.01
+    for call in (lambda: sightline.explain(logits, pixels(), "gradient"),
+                 lambda: sightline.compare(logits, [pixels()], ["gradient"], ["deletion(steps=4)"])):  # fmt: skip
+        with pytest.raises(ModelError, match="are probabilities, and they run from"):
+            call()
+    likely = sightline.wrap(nn.Sequential(network(), nn.Softmax(1)), head="probabilities")
+    assert sightline.explain(likely, pixels(), "gradient").predictions[0].probability <= 1  # type: ignore[union-attr]
+
+
 def test_a_network_with_one_output_may_name_what_it_looks_for() -> None:
     result = sightline.explain(sightline.wrap(network(1), labels=["dog"]), pixels(), "gradient", target="not dog")
     assert isinstance(result, sightline.Attribution)

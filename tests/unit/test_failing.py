@@ -44,6 +44,30 @@ def test_the_way_out_is_named(network: nn.Module, words: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+class Raises(nn.Module):
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.body, self.error = of(3), error
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (KeyError("scores"), "KeyError: 'scores'"),
+        (AssertionError(), "AssertionError"),
+        (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero"),
+        (RuntimeError("in the TorchScript interpreter.\nTraceback\nRuntimeError: the size is 3"), "the size is 3"),
+    ],
+)
+def test_whatever_its_code_raises_is_the_networks_failure(error: Exception, words: str) -> None:
+    with pytest.raises(ModelError, match=f"fails on pixels of 1×3×16×16: .*{words}") as caught:
+        sightline.explain(Raises(error), picture(16, 16)[0], "gradient", target=1)
+    assert "\n" not in str(caught.value)
+
+
 def test_the_ways_out_lead_out() -> None:
     image = (picture(16, 16)[0].permute(1, 2, 0) * 255).byte().numpy()
     held = {"age": torch.tensor([[0.2]]), "place": torch.tensor([[0.1]])}

@@ -16,7 +16,7 @@ from sightline.passes.aims import Aim
 from sightline.passes.passes import Passes
 from sightline.passes.perturbations import Path, Perturbation
 from sightline.passes.runtimes import openvino_program
-from sightline.passes.runtimes.gradients import rules
+from sightline.passes.runtimes.gradients import convolutions
 from sightline.passes.runtimes.gradients.halves import Backward, Forward, handed
 from sightline.passes.runtimes.gradients.joint import joint
 from sightline.passes.runtimes.gradients.kept import BothWays
@@ -267,7 +267,7 @@ def test_programs_are_let_go_when_the_network_is_another(how: str, monkeypatch: 
 
 @needs_openvino
 def test_a_wrong_rule_is_found_out_and_torch_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "_turned", lambda weight, groups: weight.transpose(0, 1))  # not turned round
+    monkeypatch.setattr(convolutions, "_turned", lambda weight, groups: weight.transpose(0, 1))  # not turned round
     network = NETWORKS["relu"]()
     own, _, _ = path(network, "eager")
     found, ran, _ = path(network, "openvino")

@@ -71,6 +71,17 @@ def test_forward_back_and_back_again_are_those_of_torch(bias: bool) -> None:
         assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
+def test_what_it_gives_may_be_written_over() -> None:
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("this torch has no oneDNN")
+    draw = torch.Generator().manual_seed(0)
+    given, weight = (torch.randn(*size, generator=draw) for size in ((3, 50, 200), (300, 200)))
+    leaf = given.clone().requires_grad_()
+    found = ByOneDnn.apply(leaf, weight, None).add_(1.0)
+    assert torch.allclose(found, functional.linear(given, weight) + 1, atol=1e-4)
+    assert torch.allclose(torch.autograd.grad(found.sum(), leaf)[0], weight.sum(0).expand(3, 50, 200), atol=1e-3)
+
+
 def test_gradients_of_a_smooth_network_take_it_and_are_the_same(calls: list[tuple[int, ...]]) -> None:
     network = Tokens(nn.GELU()).eval()
     passes = Passes(network, runtime="eager")

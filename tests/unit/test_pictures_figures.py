@@ -46,6 +46,18 @@ def test_panels_show_the_original_the_map_and_the_overlay() -> None:
     assert len(figure_bytes(figure)) > 1000
 
 
+def test_a_title_keeps_its_distance_from_titles_of_two_lines() -> None:
+    long = "integrated-gradients(steps=64, baseline=blur, measure=logit)"
+    upright = [PICTURE.swapaxes(0, 1), MAP.T]
+    for picture, values in ([PICTURE, MAP], upright):
+        figure = method_grid([(picture, [(long, values), (long, values)])], title="class $1")
+        figure_bytes(figure, dots=figure.dpi)
+        parts = [axis.title.get_window_extent() for axis in figure.axes if axis.get_title()]
+        above = figure._suptitle.get_window_extent().y0 - max(part.y1 for part in parts)
+        assert above / figure.dpi > 0.08  # inches
+        assert parts[1].x1 < parts[2].x0  # nor do neighbours touch
+
+
 def test_panels_take_nan_only_where_nothing_was_seen() -> None:
     seen = np.ones(MAP.shape, bool)
     seen[:, :5] = False

@@ -264,6 +264,9 @@ def test_value_range_is_black_white_and_mean_in_network_units() -> None:
         {"interpolation": "box", "resizer": "torch"},
         {"mean": (0.5,)},
         {"std": (1, 0, 1)},
+        {"mean": (float("nan"), 0, 0)},
+        {"std": (1, 1, float("inf"))},
+        {"scale": float("nan")},
         {"scale": 0},
         {"channels": "rbg"},
         {"exif": "maybe"},
@@ -274,6 +277,32 @@ def test_value_range_is_black_white_and_mean_in_network_units() -> None:
 def test_a_preparation_that_cannot_be_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="preparation: "):
         Preparation(**fields)
+
+
+@pytest.mark.parametrize(
+    ("line", "faint"),
+    [
+        ("mean 127.5, std 127.5", True),  # of values from 0 to 255, which were not declared so
+        ("mean 123.675 116.28 103.53, std 58.395 57.12 57.375", True),
+        ("mean 0.485 0.456 0.406, std 58.395 57.12 57.375", True),
+        ("0-255, mean 123.675 116.28 103.53, std 58.395 57.12 57.375", False),
+        ("0-255, bgr, mean 103.939 116.779 123.68", False),
+        ("mean 0.485 0.456 0.406, std 0.229 0.224 0.225", False),
+        ("-1-1", False),
+        ("0-255", False),
+        ("grey", False),
+    ],
+)
+def test_a_preparation_that_leaves_hardly_any_picture_is_known(line: str, faint: bool) -> None:
+    assert Preparation.parse(line).values().faint == faint
+
+
+@pytest.mark.parametrize("size", [(40, 900), (300, 60), (64, 64), (10, 12)])
+@pytest.mark.parametrize("preparation", [Preparation(resize=64, crop=(56, 48)), Preparation(crop=(80, 50)),
+                                         Preparation()])  # fmt: skip
+def test_the_share_of_a_picture_that_is_seen(size: tuple[int, int], preparation: Preparation) -> None:
+    frame = preparation.frame(load(picture(*size)))
+    assert frame.share == pytest.approx(frame.seen().mean(), abs=1 / min(size))
 
 
 def test_a_picture_that_would_become_enormous_is_refused() -> None:

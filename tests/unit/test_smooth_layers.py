@@ -120,6 +120,6 @@ def test_memory_for_a_layer_is_that_of_what_follows() -> None:
     )
     assert picture_bytes(survey, pixels, gradients=False) < late < early
     assert late == 4 * 400_000 + 2 * 4_000
-    assert every == 3 * 252_000
+    assert every == 504_000 * 13 // 10
     budget = 10_000_000
     assert batch_size(survey, pixels, gradients=("late",), memory=budget) == budget // (late + 120_000)

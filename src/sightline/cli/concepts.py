@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         if word is not None:
             existing_file(word, what)
     if arguments.figure is not None:
-        check_figure(arguments.figure)
+        check_figure(arguments.figure, given)
     elif arguments.rows is not None:
         raise UsageError("--rows is for a figure: add --figure FILE")
     pictures = readable(given, lambda line: print(line, file=sys.stderr, flush=True))

@@ -117,7 +117,9 @@ def _tell(found: Examination, *, drawn: bool, chosen: bool) -> None:
         print(LEFT_OUT)
     if drawn:
         print("\nnote: drawn scenes were shown, which this network may not know: give photographs of its classes")
-    print("\nnothing is wrong" if found.healthy else "\nsomething is wrong: see above")
+    cares = [one.check for one in found.findings if one.verdict == "care"]
+    seen = f", but look at: {', '.join(cares)}" if cares else ""
+    print(f"\nnothing is wrong{seen}" if found.healthy else "\nsomething is wrong: see above")
 
 
 def _summary(methods: Sequence[MethodFinding]) -> str:

@@ -10,10 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.cli.checks import check_files, check_masks, check_target
+from sightline.cli.checks import check_figure_kind, check_files, check_masks, check_target
 from sightline.cli.network import add_network, classifier_of
 from sightline.cli.parser import Parser, between, whole
-from sightline.errors import UsageError
 
 if TYPE_CHECKING:
     from sightline.attribution.result import Attribution
@@ -25,12 +24,6 @@ if TYPE_CHECKING:
 
 OUT = "sightline-out"
 SOME_FAILED = 3
-_DRAWN = {
-    "occluded": ("occlusion",),
-    "zeiler-fergus": ("zeiler-fergus",),
-    "concepts": ("deep-feature-factorisation", "craft"),
-}
-"""Kinds of figures that draw the result of one of these methods."""
 _EXAMPLES = """examples:
   sightline explain demo:dog-with-bell --model demo/cheat --method occlusion
   sightline explain cat.jpg --target cat-vs-dog --method "integrated-gradients(steps=64, baseline=blur)"
@@ -133,18 +126,22 @@ def run(arguments: argparse.Namespace) -> int:
 
     pictures = with_masks(given_pictures(arguments.pictures), arguments.mask or [])
     style = _style(arguments)
-    check_files(arguments)
+    check_files(arguments, pictures)
     if arguments.plan:
         return _plan(arguments, pictures, style)
     printed = sys.stdout
     with OutputFolder(Path(arguments.out)) as folder, contextlib.redirect_stdout(sys.stderr):
         # What other libraries print must not come between the records.
         from sightline.cli.progress import Progress
+        from sightline.reports.report import MOST_PICTURES
         from sightline.runs.run import run as run_job
 
         with Progress(pictures, quiet=arguments.quiet) as progress:
             classifier, job = _job(arguments, pictures, style, progress.passes)
             manifest = run_job(classifier, job, folder, progress.done)
+        explained = manifest.totals["pictures"] - len(manifest.failures)
+        if arguments.figure and explained > MOST_PICTURES:
+            print(f"the figure shows the first {MOST_PICTURES} of {explained} pictures")
     if arguments.json:
         print(json.dumps(manifest.records, indent=1, allow_nan=False), file=printed)
     else:
@@ -187,12 +184,8 @@ def _job(
     methods = [METHODS.make(text) for text in arguments.method or []]
     metrics = as_metrics(arguments.metric) if arguments.metric else ()
     boxes = THRESHOLDS.make(arguments.boxes) if arguments.boxes else None
-    check_masks(metrics, pictures, given=bool(arguments.mask))
-    drawn = _DRAWN.get(arguments.figure_kind)
-    if drawn and arguments.figure and not any(one.name in drawn for one in methods):
-        raise UsageError(
-            f"--figure-kind {arguments.figure_kind} draws the method {' or '.join(drawn)}: add --method {drawn[0]}"
-        )
+    check_masks(metrics, pictures, given=bool(arguments.mask) and boxes is None)
+    check_figure_kind(arguments, [one.name for one in methods], len(pictures))
     classifier = classifier_of(arguments)
     check_target(arguments.target, classifier)
     order = Order(

@@ -28,7 +28,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         last = [
             part
             for line in row[-1].split("\n")
-            for part in textwrap.wrap(shown(line), room, break_long_words=False) or [""]
+            for part in textwrap.wrap(shown(line), room, break_long_words=False, break_on_hyphens=False) or [""]
         ]
         start = GAP.join(cell.ljust(size) for cell, size in zip(row[:-1], widths, strict=True))
         lines.append(f"{start}{GAP if widths else ''}{last[0]}".rstrip())

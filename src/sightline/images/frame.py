@@ -80,6 +80,12 @@ class Frame:
         columns = _inside(_centres(width, self.resized[1]) - self.left, self.input[1])
         return np.ascontiguousarray(turn_upright(rows[:, None] & columns[None, :], self.turn))
 
+    @property
+    def share(self) -> float:
+        """The part of the picture that the network sees, 0 to 1: what the crop leaves of it."""
+        ends = zip((self.top, self.left), self.input, self.resized, strict=True)
+        return math.prod(max(0, min(start + kept, side) - max(start, 0)) / side for start, kept, side in ends)
+
     def point_to_picture(self, row: float, column: float) -> tuple[float, float]:
         """A point of the input in the upright picture (pixel centres are whole numbers); it may lie outside."""
         height, width = turned_size(self.picture, self.turn)

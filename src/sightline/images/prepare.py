@@ -10,6 +10,7 @@ The defaults are the identity: the picture at its own size with values 0…1, fo
 
 from __future__ import annotations
 
+import math
 import platform
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -75,6 +76,7 @@ class Preparation:
         _require(self.crop is None or not isinstance(self.crop, int), "crop is a (height, width)")
         _require(self.interpolation in known, f"interpolation is one of {', '.join(known)}, got {self.interpolation!r}")
         _require(len(self.mean) == len(self.std) == count, f"mean and std have {count} values for {self.channels}")
+        _require(all(map(math.isfinite, (*self.mean, *self.std, self.scale))), "mean, std and scale are finite numbers")
         _require(all(value != 0 for value in (*self.std, self.scale)), "std and scale cannot be 0")
         _require(self.channels in ("rgb", "bgr", "grey"), f"channels is rgb, bgr or grey, got {self.channels!r}")
         _require(self.exif in ("ignore", "apply"), f"exif is ignore or apply, got {self.exif!r}")

@@ -9,6 +9,9 @@ import torch
 
 from sightline.errors import UsageError
 
+FAINT = 0.03
+"""A contrast of black and white below this, or below this part of their distance from 0, shows hardly anything."""
+
 
 @dataclass(frozen=True, eq=False)
 class ValueRange:
@@ -35,6 +38,13 @@ class ValueRange:
         low, high = -middle / spread, (brightest - middle) / spread
         centre = torch.zeros_like(low) if bool(middle.any()) else (low + high) / 2
         return cls(low.float(), high.float(), centre.float())
+
+    @property
+    def faint(self) -> bool:
+        """Whether black and white are nearly the same to the network, so that it is shown hardly any picture."""
+        contrast = (self.high - self.low).abs()
+        far = torch.maximum(self.low.abs(), self.high.abs())
+        return bool(((contrast < FAINT * far) | (contrast < FAINT)).all())
 
     def like(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """`low`, `high` and `mean` as `1 c 1 1` (or `1 1 1 1`) with the type and the device of `pixels`.

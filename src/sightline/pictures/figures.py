@@ -33,13 +33,13 @@ Titled: TypeAlias = "tuple[str, NDArray]"
 """A title, usually the method's name, and its map `h w`."""
 
 INCHES = 2.4
-TITLE_LETTERS = 36  # of the title's size, in a line over a picture of INCHES
 """The longer side of one picture in a figure."""
+TITLE_LETTERS, LEAST_LETTERS = 36, 12  # of the title's size, in a line over a picture of INCHES
+TITLE_ROOM = 0.11  # inches between a figure's title and those of its parts, which matplotlib lets touch
 WIDEST = 6
 """Pictures side by side where nobody says how many rows."""
 FORMATS = ("png", "pdf", "svg")
-CELL = 160
-"""Pixels of the longer side of one occluded picture."""
+CELL = 160  # pixels of the longer side of one occluded picture
 
 
 def panels(
@@ -213,6 +213,7 @@ def empty(
     _matplotlib("backends.backend_agg").FigureCanvasAgg(figure)
     if title:
         figure.suptitle(title, fontsize=11).set_parse_math(False)
+        figure.get_layout_engine().set(h_pad=TITLE_ROOM)
     axes = list(figure.subplots(rows, columns, squeeze=False).ravel())
     for axis in axes:
         axis.set_axis_off()
@@ -226,7 +227,8 @@ def show(axis: Axes, image: NDArray, title: str, bar: tuple[Scale, Style] | None
     axis.imshow(image, interpolation="nearest" if max(image.shape) < 64 else "antialiased")
     if title:
         # matplotlib breaks lines at the figure's edge only, not at the neighbour's title.
-        axis.set_title(textwrap.fill(title, TITLE_LETTERS), fontsize=9).set_parse_math(False)
+        letters = round(TITLE_LETTERS * image.shape[1] / max(image.shape[:2]))  # an upright picture is narrower
+        axis.set_title(textwrap.fill(title, max(letters, LEAST_LETTERS)), fontsize=9).set_parse_math(False)
     if bar is not None:
         scale, style = bar
         inset = axis.inset_axes((0.0, -0.1, 1.0, 0.045))

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from sightline.evaluation.masks import as_boxes, as_mask
 from sightline.images.shapes import Region
 from sightline.images.thresholds import Threshold
+from sightline.pictures.outlines import path_of_boxes, path_of_mask
 from sightline.reports.content import Outline, Result
 
 BOXES = "boxes.csv"
@@ -22,9 +24,27 @@ def boxed(result: Result, threshold: Threshold | None) -> Result:
     if threshold is None:
         return result
     found = tuple(result.attribution.boxes(threshold, _MOST))
-    height, width = result.attribution.picture.size
-    outlines = tuple(_outline(region, height, width) for region in found)
-    return replace(result, regions=found, outlines=outlines)
+    return replace(result, regions=found, outlines=outlines(found, result.attribution.picture.size))
+
+
+def outlines(found: Sequence[Region], size: tuple[int, int]) -> tuple[Outline, ...]:
+    """Boxes as a page draws them, of a picture of this (height, width)."""
+    return tuple(_outline(region, *size) for region in found)
+
+
+def truth_path(given: Any, size: tuple[int, int]) -> str:
+    """Where the object is, as the path of an SVG: the boxes that were given, else the border of the mask.
+
+    Args:
+        given: what `as_mask` takes; None, or False where nothing is known, gives an empty path.
+        size: (height, width) of the picture.
+    """
+    if given is None or given is False:
+        return ""
+    if boxes := as_boxes(given):
+        return path_of_boxes(boxes, size)
+    mask = as_mask(given, size)
+    return "" if mask is None else path_of_mask(mask)
 
 
 def boxes_csv(records: Sequence[Mapping[str, Any]]) -> bytes:
@@ -45,5 +65,9 @@ def _outline(region: Region, height: int, width: int) -> Outline:
         top=region.top / height,
         width=(region.right - region.left) / width,
         height=(region.bottom - region.top) / height,
-        words=f"{region.mass:.0%} of what speaks for the answer",
+        words=f"{_part(region.mass)} of what speaks for the answer",
     )
+
+
+def _part(mass: float) -> str:
+    return "less than 1%" if 0 < mass < 0.005 else f"{mass:.0%}"

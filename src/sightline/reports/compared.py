@@ -5,15 +5,11 @@ Like every report it is one file that loads nothing; it runs no script at all.
 
 from __future__ import annotations
 
-import base64
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
@@ -25,13 +21,19 @@ from sightline.evaluation.comparison_words import arrow, mark, mean_rank, passes
 from sightline.evaluation.result import Judgement
 from sightline.evaluation.standing import Standing
 from sightline.images.frame import Frame
+from sightline.images.shapes import regions
+from sightline.images.thresholds import Threshold
 from sightline.pictures.overlay import overlay
 from sightline.pictures.scale import number
 from sightline.pictures.scatter import Point, scatter_svg
 from sightline.pictures.sheets import webp
 from sightline.pictures.style import Style
-from sightline.reports.compose import readable, words_of
+from sightline.reports.boxes import outlines
+from sightline.reports.compose import readable
+from sightline.reports.content import Outline
 from sightline.reports.names import shown
+from sightline.reports.page import styles, template, webp_address
+from sightline.reports.words import words_of
 
 MOST_PICTURES = 12
 """Pictures whose maps the page shows."""
@@ -39,25 +41,27 @@ MOST_COLUMNS = 9
 """Rows of the table whose maps stand side by side in the gallery; of more, each picture has a sheet of its own."""
 THUMB = 168
 """Pixels of the longer side of a map in the gallery."""
-_QUALITY = 72
+_QUALITY, _MOST_BOXES = 72, 3
 
 
 @dataclass(frozen=True)
 class Thumb:
-    """One map over its picture, small, and its values in words."""
+    """One map over its picture, small, its values in words, and boxes around what it shows."""
 
     image: str
     values: tuple[tuple[str, str], ...]
+    outlines: tuple[Outline, ...] = ()
 
 
 @dataclass(eq=False)
 class Strip:
-    """One picture of the gallery: its name, what was explained, the picture, and row → map."""
+    """One picture of the gallery: its name, what was explained, the picture, row → map, and the object's outline."""
 
     name: str
     target: str
     photograph: str
     thumbs: dict[str, Thumb] = field(default_factory=dict)
+    truth: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +83,17 @@ def small(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def photograph(rgb: NDArray[np.uint8]) -> str:
     """The small picture as a data address."""
-    return _data(webp(rgb, _QUALITY))
+    return webp_address(webp(rgb, _QUALITY))
 
 
 def thumb(
-    rgb: NDArray[np.uint8], frame: Frame, map: NDArray[np.float32], judgements: Sequence[Judgement], style: Style
+    rgb: NDArray[np.uint8],
+    frame: Frame,
+    map: NDArray[np.float32],
+    judgements: Sequence[Judgement],
+    style: Style,
+    *,
+    boxes: Threshold | None = None,
 ) -> Thumb:
     """One map over its small picture.
 
@@ -93,13 +103,15 @@ def thumb(
         map: `h w`, in the frame of the network's input.
         judgements: its values.
         style: how maps are drawn.
+        boxes: what turns the map into boxes, if they are to be drawn: the strongest few.
     """
     inside = replace(frame, picture=(rgb.shape[0], rgb.shape[1]))
     values, seen = inside.to_picture(map), inside.seen()
     hidden = None if seen.all() else seen
     drawn = overlay(rgb, values, style, style.scale(values, hidden), hidden)
     told = tuple((f"{one.metric.name} {arrow(one.metric)}", number(one.value)) for one in judgements)
-    return Thumb(_data(webp(drawn, _QUALITY)), told)
+    found = () if boxes is None else regions(boxes.mask(values, seen), np.where(seen, values, 0), _MOST_BOXES)
+    return Thumb(webp_address(webp(drawn, _QUALITY)), told, outlines(found, inside.picture))
 
 
 def comparison_html(found: Sequence[Comparison], gallery: Sequence[Strip], about: About) -> str:
@@ -112,7 +124,7 @@ def comparison_html(found: Sequence[Comparison], gallery: Sequence[Strip], about
     """
     whole = found[0]
     order = [row.name for row in whole.order]
-    return _template().render(
+    return template("comparison.html").render(
         title=_title(whole),
         model=shown(whole.model),
         words=[shown(sentence) for sentence in whole.words()],
@@ -123,6 +135,8 @@ def comparison_html(found: Sequence[Comparison], gallery: Sequence[Strip], about
         differences=[_differences(whole, metric) for metric in whole.judged] if len(whole.pictures) > 1 else [],
         order=[shown(name) for name in order],
         gallery=[_strip(strip, order) for strip in gallery[:MOST_PICTURES]],
+        boxed=any(thumb.outlines for strip in gallery for thumb in strip.thumbs.values()),
+        truth=any(strip.truth for strip in gallery),
         sheets=len(order) > MOST_COLUMNS,
         left_out=len(whole.pictures) - min(len(gallery), MOST_PICTURES),
         cautions=[shown(one) for one in whole.cautions],
@@ -131,7 +145,7 @@ def comparison_html(found: Sequence[Comparison], gallery: Sequence[Strip], about
         settings=[(name, shown(value)) for name, value in about.settings],
         command=shown(shlex.join(["sightline", *about.command])) if about.command else "",
         created=about.created,
-        css=Markup(_text("report.css") + _text("comparison.css")),
+        css=styles("report.css", "comparison.css"),
     )
 
 
@@ -214,21 +228,6 @@ def _strip(strip: Strip, order: Sequence[str]) -> Mapping[str, Any]:
         "name": shown(strip.name),
         "target": shown(strip.target),
         "photograph": strip.photograph,
+        "truth": strip.truth,
         "thumbs": [(shown(name), strip.thumbs.get(name)) for name in order],
     }
-
-
-def _data(content: bytes) -> str:
-    return f"data:image/webp;base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def _text(name: str) -> str:
-    return files("sightline.reports").joinpath(name).read_text("utf-8")
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_text("comparison.html"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from sightline.attribution.result import Attribution
-from sightline.errors import MissingExtraError, plain_word
+from sightline.errors import MissingExtraError
 from sightline.evaluation.belief import Belief
 from sightline.evaluation.result import Judgement
 from sightline.pictures.curves import curve_svg
@@ -21,7 +20,7 @@ from sightline.reports import layers
 from sightline.reports.content import Answer, Card, Chart, Drawing, OwnFigure, Pictured, Result, Row, Sheet, Trust
 from sightline.reports.figure import Kind, figure, own_kind
 from sightline.reports.names import shown
-from sightline.spec import Named
+from sightline.reports.words import percent, words_of
 
 SAME_SCALE = 0.9
 """A map that reaches this part of the shared scale need not be drawn on its own too."""
@@ -66,6 +65,7 @@ def _sheet(given: Pictured, style: Style, scales: Sequence[Scale], told: set[str
         ),
         warnings=readable(own),
         answers=tuple(_answer(found, style, told | set(own)) for found in answers.values()),
+        truth=given.truth,
     )
 
 
@@ -180,15 +180,6 @@ def _chart(found: Sequence[tuple[str, Judgement]]) -> Chart:
     )
 
 
-def words_of(value: Named) -> tuple[str, str]:
-    """What a method or metric is called by people, and what it shows: its module's heading, its own first line."""
-    sentence = (inspect.getdoc(type(value)) or "").split("\n")[0]
-    module = inspect.getmodule(type(value))
-    heading = ((module.__doc__ or "") if module else "").partition(":")[0].strip()
-    own = plain_word(heading).startswith(plain_word(value.name)) and len(heading) < 40
-    return heading if own else value.name.replace("-", " ").capitalize(), sentence
-
-
 def run_settings(attribution: Attribution, totals: Mapping[str, Any]) -> tuple[Row, ...]:
     """What is the same for all results of a run."""
     origin = attribution.origin
@@ -221,15 +212,6 @@ def _scales(pictures: Sequence[Pictured], style: Style) -> list[list[Scale]]:
         [scales[key(place, count, result)] for count, result in enumerate(given.results)]
         for place, given in enumerate(pictures)
     ]
-
-
-def percent(probability: float) -> str:
-    """A probability for people: never 0 % or 100 % where it is not."""
-    if 0.9995 <= probability < 1:
-        return "over 99.9 %"
-    if 0 < probability < 0.0005:
-        return "under 0.1 %"
-    return f"{probability * 100:.1f} %"
 
 
 def readable(warnings: Iterable[str]) -> tuple[str, ...]:

@@ -102,7 +102,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Sheet:
-    """One picture with everything about it."""
+    """One picture with everything about it; `truth`: the outline of what its mask says the object is."""
 
     name: str
     about: str
@@ -113,6 +113,12 @@ class Sheet:
     predictions: tuple[tuple[str, str, float, bool], ...]
     warnings: tuple[str, ...]
     answers: tuple[Answer, ...]
+    truth: str = ""
+
+    @property
+    def boxed(self) -> bool:
+        """Whether boxes are drawn on any of its maps."""
+        return any(card.outlines for answer in self.answers for card in answer.cards)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,20 +134,24 @@ class Result:
 
 @dataclass(frozen=True, eq=False)
 class Pictured:
-    """One picture, all its results, and the (height, width) that it has in its file."""
+    """One picture, all its results, the (height, width) that it has in its file, and the outline of the object."""
 
     results: tuple[Result, ...]
     size: tuple[int, int]
+    truth: str = ""
 
 
-def pictured(results: Sequence[Result]) -> Pictured:
-    """All results of one picture, with the picture as small as a page shows it: a run of many fits in memory."""
+def pictured(results: Sequence[Result], truth: str = "") -> Pictured:
+    """All results of one picture, with the picture as small as a page shows it: a run of many fits in memory.
+
+    `truth` is the object's outline as the path of an SVG, where it is known and to be drawn.
+    """
     picture = results[0].attribution.picture
     rgb = layers.thumbnail(picture.rgb)
     small = replace(picture, rgb=rgb)
     frame = replace(results[0].attribution.frame, picture=small.size)
     kept = [replace(one, attribution=_light(one.attribution, small, frame)) for one in results]
-    return Pictured(tuple(kept), picture.size)
+    return Pictured(tuple(kept), picture.size, truth)
 
 
 def _light(attribution: Attribution, picture: Picture, frame: Frame) -> Attribution:

@@ -126,8 +126,19 @@ def flush_folder(folder: Path) -> None:
 def _remove_orphans(place: Path) -> None:
     """Remove what runs to this place left half done that were killed more than a day ago."""
     for half in place.parent.glob(f".{glob.escape(place.name[:60])}.*{HALF}"):
-        if time.time() - half.stat().st_mtime > STALE:
+        if time.time() - _last_written(half) > STALE:
             shutil.rmtree(half, ignore_errors=True)
+
+
+def _last_written(folder: Path) -> float:
+    """When a file came into a folder or into those in it; now, where another process is taking the folder away.
+
+    Not the folder's own time alone: a run of some days writes into the folders inside, and must not lose them.
+    """
+    try:
+        return max(one.stat().st_mtime for one in (folder, *folder.rglob("*")))
+    except FileNotFoundError:
+        return time.time()
 
 
 def _checked(place: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from sightline.pictures.overlay import heat_layer, unseen_layer
 from sightline.pictures.scale import Scale
 from sightline.pictures.sheets import webp
 from sightline.pictures.style import Style
+from sightline.reports.page import webp_address
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,6 +29,7 @@ DOTS = 320
 BUDGET = 40_000
 """Bytes that one picture or one layer should stay under."""
 STOPS = 17
+AGAINST, FOR, NO_EFFECT = "speaks against", "speaks for", "no effect"
 FIGURE_QUALITY = 85
 """Of drawings with small letters in them, which would smear below it."""
 
@@ -52,7 +53,7 @@ def thumbnail(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def photograph(rgb: NDArray[np.uint8]) -> str:
     """The picture of the page as a data address."""
-    return _data(_small(Image.fromarray(rgb), qualities=(82, 70, 55)))
+    return webp_address(_small(Image.fromarray(rgb), qualities=(82, 70, 55)))
 
 
 def colours_over(values: NDArray[np.float32], frame: Frame, style: Style, scale: Scale) -> str:
@@ -62,8 +63,8 @@ def colours_over(values: NDArray[np.float32], frame: Frame, style: Style, scale:
         drawn, seen = strongest(drawn, DOTS), strongest(seen, DOTS)
     layer = heat_layer(drawn, style, scale, None if seen.all() else seen)
     if style.blend == "grey" and len(sharp := webp(_in_steps(layer), 100)) <= BUDGET:
-        return _data(sharp)
-    return _data(_small(Image.fromarray(layer), qualities=(85, 70, 50)))
+        return webp_address(sharp)
+    return webp_address(_small(Image.fromarray(layer), qualities=(85, 70, 50)))
 
 
 def strongest(values: NDArray[Any], longest: int) -> NDArray[Any]:
@@ -94,7 +95,7 @@ def _in_steps(layer: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def hatching(frame: Frame) -> str | None:
     """What the network did not see, hatched; nothing where it saw all."""
     seen = frame.seen()
-    return None if seen.all() else _data(webp(unseen_layer(seen), 100))
+    return None if seen.all() else webp_address(webp(unseen_layer(seen), 100))
 
 
 def bar(scale: Scale, style: Style) -> Bar:
@@ -109,15 +110,15 @@ def drawing(figure: Figure) -> str:
     """A matplotlib figure as a data address."""
     content = BytesIO(figure_bytes(figure, "png"))
     with Image.open(content) as image:
-        return _data(webp(image.convert("RGB"), FIGURE_QUALITY))
+        return webp_address(webp(image.convert("RGB"), FIGURE_QUALITY))
 
 
 def _ends(scale: Scale) -> tuple[str, str]:
     if scale.flat:
         return "", ""
     if scale.diverging:
-        return "speaks against", "speaks for"
-    return ("speaks against", "no effect") if scale.sign == "negative" else ("little", "much")
+        return AGAINST, FOR
+    return (AGAINST, NO_EFFECT) if scale.sign == "negative" else ("little", "much")
 
 
 def _small(image: Image.Image, qualities: tuple[int, ...]) -> bytes:
@@ -131,7 +132,3 @@ def _small(image: Image.Image, qualities: tuple[int, ...]) -> bytes:
             if len(content) <= BUDGET:
                 return content
     return content
-
-
-def _data(content: bytes) -> str:
-    return f"data:image/webp;base64,{base64.b64encode(content).decode('ascii')}"

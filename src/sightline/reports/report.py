@@ -12,17 +12,16 @@ import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from sightline.pictures.style import PLAIN, Style
 from sightline.reports.compose import common_warnings, readable, run_settings, sheets
 from sightline.reports.content import Pictured
 from sightline.reports.names import shown
+from sightline.reports.page import styles, template, text_of
+from sightline.reports.words import colour_words, question_of
 
 MOST_PICTURES = 60
 """Pictures that one page draws; the manifest has them all."""
@@ -47,13 +46,13 @@ def report_html(pictures: Sequence[Pictured], told: Told, style: Style = PLAIN) 
         told: the run; its totals say how many pictures there were.
         style: colours, sign, outliers and transparency of the maps, and which share a scale.
     """
-    script = _text("report.js")
+    script = text_of("report.js")
     shown_pictures = pictures[:MOST_PICTURES]
     drawn = sheets(shown_pictures, style)
     drawings = [one for sheet in drawn for answer in sheet.answers for card in answer.cards for one in card.drawings]
     first = pictures[0].results[0].attribution if pictures else None
     explained = max(len(pictures), int(told.totals.get("pictures", 0)) - len(told.failures))
-    return _template().render(
+    return template("report.html").render(
         title=_title(pictures, explained),
         network=shown(first.origin.classifier) if first else "",
         sheets=drawn,
@@ -64,31 +63,18 @@ def report_html(pictures: Sequence[Pictured], told: Told, style: Style = PLAIN) 
         created=told.created,
         alpha=round(style.alpha * 100),
         warnings=readable(common_warnings(shown_pictures)),
-        diverging=any("against" in one.bar.ends[0] for one in drawings),
+        meaning=colour_words([one.bar for one in drawings], style),
         own_first=told.own_scales,
         two_scales=any(one.kind == "own" for one in drawings),
-        css=Markup(_text("report.css")),
+        css=styles("report.css"),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )
 
 
 def _title(pictures: Sequence[Pictured], explained: int) -> str:
+    if not explained:
+        return "No picture could be explained"
     if explained != 1:
         return f"What the network looked at in {explained} pictures"
-    labels = {result.attribution.target.label for result in pictures[0].results}
-    if len(labels) == 1:
-        return f"Why does the network see “{shown(labels.pop())}”?".replace(" vs ", "” rather than “")
-    return "Why does the network see what it sees?"
-
-
-def _text(name: str) -> str:
-    return files("sightline.reports").joinpath(name).read_text("utf-8")
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_text("report.html"))
+    return question_of(result.attribution for result in pictures[0].results)

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from sightline.evaluation.comparison import Comparison
+from sightline.images.thresholds import Otsu
 from sightline.models.classifier import Classifier
 from sightline.pictures.style import PLAIN, Style
+from sightline.reports.boxes import truth_path
 from sightline.reports.compared import MOST_PICTURES, About, Strip, comparison_html, photograph, small, thumb
 from sightline.reports.folder import OutputFolder
 from sightline.reports.manifest import MANIFEST, REPORT, Manifest
@@ -47,10 +49,12 @@ class _Writer:
         if done.place in self.gallery or len(self.gallery) < MOST_PICTURES:
             if done.place not in self.gallery:
                 self.small = {done.place: small(picture.rgb)}
+                truth = truth_path(self.contest.entries[done.place].mask, picture.size)
                 shown = photograph(self.small[done.place])
-                self.gallery[done.place] = Strip(picture.name, done.explained.label, shown)
+                self.gallery[done.place] = Strip(picture.name, done.explained.label, shown, truth=truth)
             rgb, frame = self.small[done.place], done.subject.frame
-            drawn = thumb(rgb, frame, done.subject.map, done.judgements, self.style)
+            boxes = Otsu() if self.gallery[done.place].truth else None
+            drawn = thumb(rgb, frame, done.subject.map, done.judgements, self.style, boxes=boxes)
             self.gallery[done.place].thumbs[done.row] = drawn
         if done.attribution is None:
             return

@@ -47,14 +47,7 @@ def hold(classifier: Classifier, contest: Contest, watch: Watch = lambda _: None
     if (doubt := glance(classifier, [entry.source for entry in contest.entries])) is not None:
         classifier = dataclasses.replace(classifier, notes=(*classifier.notes, doubt))
     book = Book(refused=dict(contest.refused))
-    with Passes(
-        classifier,
-        precision=order.precision,
-        device=order.device,
-        memory=order.memory,
-        progress=order.progress,
-        runtime=order.runtime,
-    ) as passes:
+    with order.passes(classifier) as passes:
         for found in _outcomes(passes, contest, book):
             if isinstance(found, Judged):
                 book.enter(found)

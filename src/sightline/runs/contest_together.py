@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
@@ -23,7 +22,7 @@ from sightline.passes.passes import Passes
 from sightline.runs.contest_book import Contest, Entry, Judged, failure_of
 from sightline.runs.groups import room
 from sightline.runs.order import Order
-from sightline.runs.outcome import About, attribution_of
+from sightline.runs.outcome import About, attribution_of, explained_of
 from sightline.types import Count
 
 FAMILIES = ("gradient", "activation", "relevance", "attention")
@@ -115,19 +114,6 @@ def made(passes: Passes, group: Sequence[Asked], method: Method) -> list[Judged]
         about = About(passes, scores, target, method, cost - Count(forward=1), seconds, passes.ran())
         found = [attribution_of(about, maps, row, one.ready) for row, one in enumerate(group)]
     return [_judged(one, attribution, cost, seconds) for one, attribution in zip(group, found, strict=True)]
-
-
-def explained_of(passes: Passes, scores: Any, target: Target) -> Explained:
-    """The target of one picture in words and numbers."""
-    label, index = passes.classifier.label, int(target.index[0])
-    against = None if target.against is None else int(target.against[0])
-    return Explained(
-        index=index,
-        label=label(index) if against is None else f"{label(index)} vs {label(against)}",
-        score=float(target.score(scores)[0]),
-        probability=float(passes.probability(scores, target)[0]),
-        against=against,
-    )
 
 
 def _judged(asked: Asked, found: Attribution, cost: Count, seconds: float) -> Judged:

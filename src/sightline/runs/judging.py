@@ -10,7 +10,6 @@ from sightline.evaluation.base import Metric
 from sightline.evaluation.belief import beliefs
 from sightline.evaluation.evaluate import evaluate
 from sightline.models.classifier import Classifier
-from sightline.passes.passes import Passes
 from sightline.reports.content import Result
 from sightline.runs.order import Order
 
@@ -36,15 +35,7 @@ def judged(classifier: Classifier, maps: list[Attribution], mask: Any, wanted: W
     done = _judged(classifier, maps, mask, wanted)
     if not wanted.judge:
         return done
-    order = wanted.order
-    with Passes(
-        classifier,
-        precision=order.precision,
-        device=order.device,
-        memory=order.memory,
-        progress=order.progress,
-        runtime=order.runtime,
-    ) as passes:
+    with wanted.order.passes(classifier) as passes:
         found = beliefs(passes, maps)
     return [replace(result, belief=belief) for result, belief in zip(done, found, strict=True)]
 

@@ -10,7 +10,9 @@ import torch
 
 from sightline.attribution.base import Method, Wants
 from sightline.errors import SightlineError
+from sightline.models.classifier import Classifier
 from sightline.models.targets import Wanted
+from sightline.passes.passes import Passes
 from sightline.passes.runner import Precision
 from sightline.passes.runtimes.question import Runtime
 from sightline.types import Progress
@@ -36,6 +38,17 @@ class Order:
     memory: int | None = None
     progress: Progress | None = None
     runtime: Runtime = "auto"
+
+    def passes(self, classifier: Classifier) -> Passes:
+        """What asks the network as is wanted here; the network is quiet in a `with` block of it."""
+        return Passes(
+            classifier,
+            precision=self.precision,
+            device=self.device,
+            memory=self.memory,
+            progress=self.progress,
+            runtime=self.runtime,
+        )
 
     def target_of(self, place: int) -> Wanted:
         """The target of the picture at this place of the list."""

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from sightline.attribution.base import Maps, Method
 from sightline.attribution.result import Attribution, Explained, Origin, Prediction
+from sightline.errors import ModelError
+from sightline.models.heads import gives_probabilities
 from sightline.models.intake import Prepared
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
@@ -25,6 +27,8 @@ _INCOMPLETE = 0.01
 _UNSURE = 0.1
 _SATURATED = 0.9999
 _BARELY_MOVED = 0.1  # in probability
+_ROUNDED = 0.01
+"""How far beyond 0 and 1 a quantised network may round its probabilities."""
 _OF_CLASSES = ("labels", "classes")
 """Arrays that hold class indices."""
 
@@ -43,12 +47,16 @@ class About:
 
 
 def attribution_of(about: About, maps: Maps, row: int, ready: Prepared) -> Attribution:
-    """The finished result of one picture of the batch."""
+    """The finished result of one picture of the batch.
+
+    Raises:
+        ModelError: the scores were declared probabilities, and are none.
+    """
     height, width = ready.frame.input
     values = maps.at_pixels(height, width)[row].cpu().numpy().astype(np.float32)
     channels = maps.values[row].float().cpu().numpy() if maps.values.shape[1:] == ready.pixels.shape[1:] else None
     numbers = {name: float(value[row]) for name, value in maps.numbers.items()}
-    explained_target = _explained(about, row)
+    explained_target = explained_of(about.passes, about.scores, about.target, row)
     said = [*maps.warnings, *(maps.cautions[row] if maps.cautions else ())]
     return Attribution(
         map=values,
@@ -104,15 +112,20 @@ def _warnings(
     return tuple(dict.fromkeys(found))
 
 
-def _explained(about: About, row: int) -> Explained:
-    index = int(about.target.index[row])
-    against = None if about.target.against is None else int(about.target.against[row])
-    label = about.passes.classifier.label
+def explained_of(passes: Passes, scores: Scores, target: Target, row: int = 0) -> Explained:
+    """The target of one picture of a batch, in words and numbers.
+
+    Raises:
+        ModelError: the scores were declared probabilities, and are none.
+    """
+    _check_probabilities(passes, scores)
+    label, index = passes.classifier.label, int(target.index[row])
+    against = None if target.against is None else int(target.against[row])
     return Explained(
         index=index,
         label=label(index) if against is None else f"{label(index)} vs {label(against)}",
-        score=float(about.target.score(about.scores)[row]),
-        probability=float(about.passes.probability(about.scores, about.target)[row]),
+        score=float(target.score(scores)[row]),
+        probability=float(passes.probability(scores, target)[row]),
         against=against,
     )
 
@@ -152,6 +165,16 @@ def versions() -> dict[str, str]:
     """What ran: Sightline, Python, torch, numpy, Pillow."""
     names = ("sightline", "torch", "numpy", "pillow")
     return {"python": platform.python_version()} | {name: metadata.version(name) for name in names}
+
+
+def _check_probabilities(passes: Passes, scores: Scores) -> None:
+    """Refuse logits that were declared probabilities: every number that is made of them would be nonsense."""
+    low, high = float(scores.min()), float(scores.max())
+    if gives_probabilities(passes.head) and (low < -_ROUNDED or high > 1 + _ROUNDED):
+        raise ModelError(
+            f"head={passes.head} says that the scores of {passes.classifier.name} are probabilities, and "
+            f"they run from {low:.3g} to {high:.3g}: declare head=softmax, or head=sigmoid for independent classes"
+        )
 
 
 def _may_be_probabilities(about: About) -> bool:

@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from sightline.errors import PictureError, UsageError, nearest, unknown
+from sightline.evaluation.mask_pictures import mask_of_picture
+from sightline.evaluation.masks import as_mask
 from sightline.images.load import Picture, load
 from sightline.reports.names import shown
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif")
+UNREAD = (".heic", ".heif", ".jxl", ".jp2", ".j2k", ".tga", ".ppm", ".pgm", ".pnm")
+"""Of pictures that nobody here reads: of a folder they are told, like broken ones, rather than left out in silence."""
 BUILT_IN = "demo:"
 
 
@@ -43,7 +47,8 @@ def with_masks(pictures: Sequence[Given], masks: Sequence[str]) -> list[Given]:
     """The pictures with mask files: one for all, or one a picture.
 
     Raises:
-        UsageError: no such file, one that is no picture, another number of masks, or another size than the picture's.
+        UsageError: no such file, one that is no picture or shows no object, another number of masks, or another size
+            than the picture's.
     """
     if not masks:
         return list(pictures)
@@ -54,7 +59,7 @@ def with_masks(pictures: Sequence[Given], masks: Sequence[str]) -> list[Given]:
         )
     each = files * len(pictures) if len(files) == 1 else files
     for picture, mask in zip(pictures, each, strict=True):
-        _check_size(picture, mask)
+        _check_mask(picture, mask)
     return [replace(picture, mask=mask) for picture, mask in zip(pictures, each, strict=True)]
 
 
@@ -79,13 +84,15 @@ def readable(pictures: Sequence[Given], tell: Callable[[str], object]) -> list[G
 
 def _mask(word: str) -> Picture:
     try:
-        return load(existing_file(word, "mask"), background=(0, 0, 0))
+        picture = load(existing_file(word, "mask"), background=(0, 0, 0))
     except PictureError as error:
         raise UsageError(f"the mask {shown(word)} {error.reason}") from error
+    mask_of_picture(picture)  # what is no mask is refused now, not when hours of work are done
+    return picture
 
 
-def _check_size(picture: Given, mask: Picture) -> None:
-    """Refuse a mask of another size now, not when hours of work are done."""
+def _check_mask(picture: Given, mask: Picture) -> None:
+    """Refuse a mask of another size, or one that shows no object, now, not when hours of work are done."""
     try:
         size = load(picture.source).size
     except PictureError:
@@ -93,6 +100,7 @@ def _check_size(picture: Given, mask: Picture) -> None:
     if size != mask.size:
         came, wanted = (f"{width} × {height}" for height, width in (mask.size, size))
         raise UsageError(f"the mask {shown(mask.name)} is {came} pixels, and {shown(picture.path)} is {wanted}")
+    as_mask(mask, size)
 
 
 def _given(word: str) -> list[Given]:
@@ -125,12 +133,12 @@ def _is_folder(path: Path) -> bool:
 
 
 def _in_folder(folder: Path, name: str) -> list[Path]:
-    """The pictures of a folder by name. What cannot be opened (a link to nowhere) is among them, to be told."""
+    """The pictures of a folder by name. What cannot be read (`UNREAD`, a link to nowhere) is among them, to be told."""
     try:
         entries = sorted(one for one in folder.iterdir() if not one.name.startswith("."))
     except OSError as error:
         raise UsageError(f"the folder {name} cannot be read: {error.strerror or error}") from error
-    found = [one for one in entries if one.suffix.lower() in SUFFIXES and not _is_folder(one)]
+    found = [one for one in entries if one.suffix.lower() in SUFFIXES + UNREAD and not _is_folder(one)]
     if found:
         return found
     inside = [one for one in entries if _is_folder(one)]

@@ -25,7 +25,7 @@ from sightline.models.classifier import Classifier
 from sightline.pictures.overlay import overlay
 from sightline.pictures.scale import Scale
 from sightline.pictures.style import PLAIN, Style
-from sightline.reports.boxes import BOXES, boxed, boxes_csv
+from sightline.reports.boxes import BOXES, boxed, boxes_csv, truth_path
 from sightline.reports.content import Pictured, Result, pictured
 from sightline.reports.folder import OutputFolder
 from sightline.reports.manifest import MANIFEST, REPORT, Manifest
@@ -102,9 +102,15 @@ def run(classifier: Classifier, job: Job, folder: OutputFolder, watch: Watch = l
         found.records += records
         found.passes += _cost(done)
         if len(found.drawn) < MOST_PICTURES:
-            found.drawn.append(pictured(done))
+            found.drawn.append(pictured(done, _truth(given, done, job)))
         watch(place, records)
     return _finish(found, job, folder, time.perf_counter() - start)
+
+
+def _truth(given: Given, done: Sequence[Result], job: Job) -> str:
+    """The object's outline, where something is held against it: boxes, or a metric that needs to know where it is."""
+    wanted = job.boxes is not None or any(metric.traits.needs_mask for metric in job.metrics)
+    return truth_path(given.mask, done[0].attribution.picture.size) if wanted else ""
 
 
 def _by_picture(classifier: Classifier, job: Job) -> Iterator[tuple[int, list[Attribution] | Failure]]:
