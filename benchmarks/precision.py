@@ -84,6 +84,8 @@ def _compared(classifier: Any, method: str, photograph: tuple[Path, int | None],
     from sightline.errors import SightlineError
 
     path, label = photograph
+    exact: Any
+    fast: Any  # one map each
     try:
         exact = sightline.explain(classifier, path, method, target=label)
         if exact.passes.forward > most:
@@ -101,7 +103,9 @@ def _keep(store: Store) -> None:
 
 def read() -> tuple[str, Store]:
     """What was measured, and with which torch."""
-    kept = json.loads(STORE.read_text(encoding="utf-8")) if STORE.is_file() else {"torch": "", "networks": {}}
+    kept: dict[str, Any] = (
+        json.loads(STORE.read_text(encoding="utf-8")) if STORE.is_file() else {"torch": "", "networks": {}}
+    )
     return kept["torch"], kept["networks"]
 
 

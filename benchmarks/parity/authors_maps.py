@@ -74,6 +74,8 @@ def full_grad(case: Case) -> torch.Tensor:
         module: Any = modules[name]
         bias: Any = module.bias
         if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
             bias = bias - module.running_mean * module.weight / torch.sqrt(module.running_var + module.eps)
         if bias is not None:
             parts.append(gradient * bias.detach()[None, :, None, None])

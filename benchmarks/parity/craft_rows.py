@@ -30,7 +30,7 @@ def package() -> ModuleType:
         return import_module("craft.craft_torch")
 
 
-class Ours(NMF):  # type: ignore[misc]
+class Ours(NMF):
     """Factorises as ours does; how strong known concepts are is scikit-learn's, to the last digit."""
 
     def fit_transform(self, values: NDArray[Any], *_given: object) -> NDArray[Any]:

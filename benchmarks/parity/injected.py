@@ -76,7 +76,7 @@ def with_own_relus(network: nn.Module) -> nn.Module:
     twin = copy.deepcopy(network)
     for module in list(twin.modules()):
         if isinstance(module, BasicBlock | Bottleneck):
-            module.relu = InTurns(2 if isinstance(module, BasicBlock) else 3)  # type: ignore[assignment]
+            module.relu = InTurns(2 if isinstance(module, BasicBlock) else 3)
     twin.relu = nn.ReLU()
     return twin
 
@@ -85,12 +85,13 @@ def with_merged_normalisation(network: nn.Module) -> nn.Module:
     """A copy in which every batch normalisation is part of the convolution before it, merged by torch."""
     twin = copy.deepcopy(network)
     for module in list(twin.modules()):
-        before = ("", module)
+        place, before = "", module
         for name, child in list(module.named_children()):
             if isinstance(child, nn.BatchNorm2d):
-                setattr(module, before[0], fuse_conv_bn_eval(before[1], child))
+                assert isinstance(before, nn.Conv2d)
+                setattr(module, place, fuse_conv_bn_eval(before, child))
                 setattr(module, name, nn.Identity())
-            before = (name, child)
+            place, before = name, child
     return twin
 
 

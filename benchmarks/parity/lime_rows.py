@@ -24,7 +24,7 @@ class _Given(np.random.RandomState):
         super().__init__(0)
         self.shown = shown
 
-    def randint(self, low: int, high: int | None = None, size: Any = None, dtype: Any = int) -> Any:
+    def randint(self, low: int, high: int | None = None, size: Any = None, dtype: Any = int) -> Any:  # type: ignore[override]
         """Our coalitions, or any number where one is asked for."""
         return self.shown.numpy().astype(int).ravel() if size else 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,8 @@ def read(path: Path) -> tuple[dict[str, Any], list[Line], list[Record]]:
     if not path.is_file():
         return {}, [], []
     kept = json.loads(path.read_text(encoding="utf-8"))
-    records = [Record(*record[:-1], seconds=tuple(record[-1])) for record in kept["records"]]
+    names = [field.name for field in fields(Record)]
+    records = [Record(**dict(zip(names, [*record[:-1], tuple(record[-1])], strict=True))) for record in kept["records"]]
     return kept["about"], [Line(**row) for row in kept["rows"]], records
 
 

@@ -178,7 +178,7 @@ def main(folder: str, weights: str, network: str, photographs: str, first: str, 
             continue
         asked = Asked(case(data, network, place, int(photographs)))
         found = {**asked.gradients(), "rise": asked.rise(), **asked.regions(), **asked.sensitivities()}
-        maps = {name: np.asarray(map, np.float32) for name, map in found.items()}
+        maps: Any = {name: np.asarray(map, np.float32) for name, map in found.items()}
         np.savez_compressed(kept, **maps)
 
 

@@ -7,6 +7,9 @@ import re
 from sightline.models.classifier import Classifier
 from sightline.types import Pixels
 
+NETWORK_ERRORS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, ArithmeticError)
+"""What a network's own code may raise about its pixels."""
+
 _MISSING = re.compile(r"missing \d+ required (?:positional|keyword-only) arguments?: (.+)$")
 _CHANNELS = re.compile(r"to have (\d+) channels")
 
@@ -14,8 +17,17 @@ _CHANNELS = re.compile(r"to have (\d+) channels")
 def why(error: Exception, pixels: Pixels, classifier: Classifier) -> str:
     """One line: the network, the size of the pixels, the reason, and the way out where there is a usual one."""
     size = "×".join(map(str, pixels.shape))
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    reason = _reason(error)
     return f"{classifier.name} fails on pixels of {size}: {reason}{_way_out(reason, pixels, classifier)}"
+
+
+def _reason(error: Exception) -> str:
+    """The line that says it: the first, of compiled code the last; with the kind of error where that is needed."""
+    lines = str(error).strip().splitlines() or [""]
+    said = lines[-1] if "TorchScript" in lines[0] else lines[0]
+    if isinstance(error, RuntimeError | ValueError | TypeError) and said:
+        return said
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def _way_out(reason: str, pixels: Pixels, classifier: Classifier) -> str:

@@ -75,7 +75,9 @@ class ByOneDnn(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, given: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         ctx.save_for_backward(weight)
-        return _multiplied(given, weight, bias)
+        # Row by row and not as it is: of more axes the product would be a view, which nobody may write into.
+        found = _multiplied(given.reshape(-1, given.shape[-1]), weight, bias)
+        return torch.ops.aten._unsafe_view(found, [*given.shape[:-1], len(weight)])
 
     @staticmethod
     def backward(ctx: Any, *back: torch.Tensor) -> Any:

@@ -16,7 +16,7 @@ from sightline.models.devices import as_device
 from sightline.models.heads import Head, tell_head, two_sided
 from sightline.models.quiet import mixes_batch_mates, quiet
 from sightline.passes.batches import Batches
-from sightline.passes.failing import why
+from sightline.passes.failing import NETWORK_ERRORS, why
 from sightline.passes.layouts import ask_in_layout
 from sightline.passes.linear import quick_linear
 from sightline.passes.non_finite import finite, lost_forward
@@ -210,5 +210,5 @@ class Runner(Batches):
             return self.classifier.raw_scores(pixels, rows)
         except torch.cuda.OutOfMemoryError:
             raise
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        except NETWORK_ERRORS as error:
             raise ModelError(why(error, pixels, self.classifier)) from error

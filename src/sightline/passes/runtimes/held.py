@@ -18,7 +18,7 @@ from sightline.passes.runtimes.openvino_program import Numbers
 from sightline.types import Pixels
 
 _SAVED = 0.3  # of torch's time, expected; measured are 0.2 (ResNet-18) to 0.6 (MobileNetV2)
-_PROGRAMS = 3  # of one network: another size of picture, precision or use is a program of its own
+_PROGRAMS = 6  # of one network: another size of picture, precision or use is a program of its own
 
 P = TypeVar("P")
 
@@ -124,7 +124,7 @@ _KEPT: WeakKeyDictionary[nn.Module, dict[Hashable, Held[Any]]] = WeakKeyDictiona
 
 def _make_room(network: nn.Module) -> None:
     holding = [kept for kept in _KEPT[network].values() if kept.program is not None]
-    for kept in holding[: len(holding) + 1 - _PROGRAMS]:
+    for kept in holding[: max(0, len(holding) + 1 - _PROGRAMS)]:
         kept.forget()
 
 
