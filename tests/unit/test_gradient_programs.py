@@ -202,7 +202,7 @@ def test_programs_give_what_torch_gives(name: str) -> None:
     own, ran, _ = path(network, "eager")
     assert ran == "torch"
     found, ran, passes = path(network, "openvino")
-    assert "gradients too" in ran, known(network).refusal
+    assert "gradients by" in ran, known(network).refusal
     assert passes.numbers == ("float32",)
     assert close(found, own, 1e-4)
 
@@ -214,7 +214,7 @@ def test_fast_runs_back_in_the_numbers_that_are_faster() -> None:
     network = NETWORKS["batch normalisation"]()
     own, _, _ = path(network, "eager")
     found, ran, passes = path(network, "openvino", precision="fast")
-    assert "gradients too" in ran
+    assert "gradients by" in ran
     assert passes.numbers[0].startswith("float32")
     assert close(found, own, 3e-2)
 
@@ -225,7 +225,7 @@ def test_fewer_pictures_than_the_programs_take_are_filled_up() -> None:
     path(network, "openvino", 8)
     own, _, _ = path(network, "eager", 13)
     found, ran, _ = path(network, "openvino", 13)  # eight, and five
-    assert "gradients too" in ran
+    assert "gradients by" in ran
     assert close(found, own, 1e-4)
 
 
@@ -271,7 +271,7 @@ def test_a_wrong_rule_is_found_out_and_torch_answers(monkeypatch: pytest.MonkeyP
     network = NETWORKS["relu"]()
     own, _, _ = path(network, "eager")
     found, ran, _ = path(network, "openvino")
-    assert "gradients too" not in ran
+    assert "gradients by" not in ran
     assert "gradient is not the network's" in (known(network).refusal or "")
     assert torch.equal(found, own)
 
@@ -282,7 +282,7 @@ def test_hooks_on_gradients_are_left_to_torch() -> None:
     network.stem.register_full_backward_hook(lambda *_: seen.append(1))
     _, ran, _ = path(network, "openvino")
     assert seen
-    assert "gradients too" not in ran
+    assert "gradients by" not in ran
 
 
 @needs_openvino
@@ -315,7 +315,7 @@ def test_where_the_layout_may_change_programs_come_when_they_pay(monkeypatch: py
     monkeypatch.setattr(BothWays, "pays", lambda *_: True)
     monkeypatch.setattr("sightline.passes.runtimes.gradients.programs._Making._pace", lambda *_: 0.0)
     found, ran = ask("auto")
-    assert "gradients too" in ran, kept_for(network, pixels, BothWays("f32")).refusal
+    assert "gradients by" in ran, kept_for(network, pixels, BothWays("f32")).refusal
     assert close(found, own, 1e-4)
 
 
@@ -367,9 +367,9 @@ def test_programs_are_looked_at_once_a_question(monkeypatch: pytest.MonkeyPatch)
 def test_a_single_picture_makes_no_program_before_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     network = smooth(4)
     _, ran, _ = path(network, "openvino", 1)
-    assert "gradients too" not in ran
+    assert "gradients by" not in ran
     monkeypatch.setattr(BothWays, "pays", lambda *_: True)
     own, _, _ = path(network, "eager", 1)
     found, ran, _ = path(network, "openvino", 1)
-    assert "gradients too" in ran
+    assert "gradients by" in ran
     assert close(found, own, 1e-4)

@@ -33,10 +33,10 @@ class BothWays(Held[BothPasses]):
 
     @property
     def words(self) -> str:
-        """As in `openvino 2026.4.1, float32, back in bfloat16`."""
+        """As in `gradients by openvino 2026.4.1, float32, back in bfloat16`."""
         assert self.program is not None
         back = ", back in bfloat16" if self.program.numbers == "bf16" else ""
-        return f"{super().words.partition(',')[0]}, float32{back}, gradients too"
+        return f"gradients by {super().words.partition(',')[0]}, float32{back}"
 
     def cost(self, modules: int, pace: float) -> float:
         """Of two programs, with the import of torch's own compiler, which traces both passes.
