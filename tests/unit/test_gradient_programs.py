@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -371,5 +372,56 @@ def test_a_single_picture_makes_no_program_before_it_pays(monkeypatch: pytest.Mo
     monkeypatch.setattr(BothWays, "pays", lambda *_: True)
     own, _, _ = path(network, "eager", 1)
     found, ran, _ = path(network, "openvino", 1)
+    assert "gradients by" in ran
+    assert close(found, own, 1e-4)
+
+
+@needs_openvino
+def test_another_session_looks_again_whether_programs_stand() -> None:
+    """Its questions are not those in which the programs were last looked at, whatever their numbers."""
+    network, pixels, target = NETWORKS["relu"](), pictures(4, 24, 24), Target.of([0, 1, 2, 3], 4)
+
+    def ask(runtime: Runtime) -> torch.Tensor:
+        with Passes(wrap(network, head="softmax"), runtime=runtime) as passes:
+            return passes.gradients(pixels, target)
+
+    for _ in range(3):
+        ask("openvino")
+    assert known(network).program is not None
+    for parameter in network.parameters():
+        parameter.data.mul_(-0.7)
+    assert close(ask("openvino"), ask("eager"), 1e-4)
+
+
+@needs_openvino
+def test_threads_do_not_come_between_the_way_forward_and_the_way_back() -> None:
+    network, target = smooth(4), Target.of([0, 1, 2, 3], 4)
+    batches = [pictures(4, 24, 24) * factor for factor in (0.5, -1.0, 1.5, 2.0)]
+
+    def ask(pixels: torch.Tensor, runtime: Runtime = "openvino") -> torch.Tensor:
+        with Passes(wrap(network, head="softmax"), runtime=runtime) as passes:
+            return [passes.gradients(pixels, target) for _ in range(6)][-1]
+
+    expected = [ask(pixels, "eager") for pixels in batches]
+    ask(batches[0])
+    assert known(network).program is not None
+    with ThreadPoolExecutor(4) as threads:
+        for found, own in zip(threads.map(ask, batches), expected, strict=True):
+            assert close(found, own, 1e-4)
+
+
+class OneSize(Of):
+    """Asserts its size, as transformers of timm do."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        assert x.shape[-1] == 72
+        return super().forward(x)
+
+
+@needs_openvino
+def test_networks_of_one_size_have_programs() -> None:
+    network = OneSize(lambda maps: maps, nn.SiLU())
+    own, _, _ = path(network, "eager", size=72)
+    found, ran, _ = path(network, "openvino", size=72)
     assert "gradients by" in ran
     assert close(found, own, 1e-4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -18,6 +19,8 @@ from sightline.passes.runtimes.question import Questions
 from sightline.types import Pixels, Progress
 
 T = TypeVar("T")
+_QUESTIONS = itertools.count(1)
+"""Of all networks and sessions: what is kept of a network outlives the session in which it was looked at."""
 _FIRST_BATCH = 8  # pictures at once while nothing is known of what one costs
 
 
@@ -52,7 +55,7 @@ class Batches(ABC):
     def one_question(self) -> Iterator[None]:
         """Inside, all that is asked belongs to one question: nobody changes the network in between."""
         before, self._one = self._one, True
-        self.question += 0 if before else 1
+        self.question = self.question if before else next(_QUESTIONS)
         try:
             yield
         finally:
@@ -93,7 +96,7 @@ class Batches(ABC):
             CancelledError: the progress function said False.
         """
         if not self._one:
-            self.question += 1
+            self.question = next(_QUESTIONS)
         with self.working():
             size = max(1, self.at_once(pixels, gradients=gradients) // each)
             answers: list[T] = []

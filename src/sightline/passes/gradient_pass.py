@@ -101,11 +101,14 @@ def _by_programs(
     programs = kept.standing(runner.network, _answers(runner), runner.question)
     if programs is None:
         return None
-    raw = programs.scores(leaf).requires_grad_()
-    score = measured(two_sided(raw, runner.head))
-    if not score.requires_grad:
-        return None
-    found = programs.gradient(torch.autograd.grad(score.sum(), raw)[0])
+    with programs.alone() as mine:
+        if not mine:
+            return None
+        raw = programs.scores(leaf).requires_grad_()
+        score = measured(two_sided(raw, runner.head))
+        if not score.requires_grad:
+            return None
+        found = programs.gradient(torch.autograd.grad(score.sum(), raw)[0])
     if not bool(torch.isfinite(found).all() & torch.isfinite(score).all()):
         return None  # torch says where it ends
     runner.counted(forward=len(leaf))

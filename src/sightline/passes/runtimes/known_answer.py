@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from sightline.errors import SightlineError
+from sightline.passes.failing import NETWORK_ERRORS
 from sightline.types import Pixels, Scores
 
 _SIDES = (32, 64, 96)  # of a picture of noise, the smallest that a network can take
@@ -28,7 +29,7 @@ class KnownAnswer:
     def of(cls, ask: Callable[[Pixels], Scores], pixels: Pixels) -> KnownAnswer | None:
         """By the smallest picture that the network takes and answers with numbers; None where there is none."""
         for noise in noises(pixels):
-            with suppress(SightlineError, RuntimeError):  # too small for this network
+            with suppress(SightlineError, *NETWORK_ERRORS):  # too small for this network
                 scores = ask(noise.clone()).detach()
                 if bool(torch.isfinite(scores).all()):
                     return cls(noise, scores.clone())

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from sightline.errors import SightlineError
 from sightline.models.classifier import Classifier
+from sightline.passes.failing import NETWORK_ERRORS
 from sightline.passes.layouts import compiled
 from sightline.passes.runtimes.gradients.programs import BothPasses, both_passes
 from sightline.passes.runtimes.held import Held
@@ -53,7 +55,7 @@ class BothWays(Held[BothPasses]):
         """The programs, where they stand for the network; that is looked at once a question."""
         if self.program is None or self.question == question:
             return self.program
-        with suppress(RuntimeError):  # a tensor in the network that cannot be read: torch says what is wrong
+        with suppress(SightlineError, *NETWORK_ERRORS):  # torch, which is asked next, says what is wrong
             if self.stands(network) and self.known is not None and self.known.holds(ask):
                 self.question = question
                 return self.program

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -38,6 +40,17 @@ class BothPasses:
     pace: float
     _forward: Any
     _backward: Any
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Inside, no other thread comes between the way forward and the way back; False where one is at work."""
+        mine = self._lock.acquire(blocking=False)
+        try:
+            yield mine
+        finally:
+            if mine:
+                self._lock.release()
 
     def scores(self, pixels: Pixels) -> Scores:
         """Scores of at most `size` pictures; what their gradient needs is kept until the next ones come."""
