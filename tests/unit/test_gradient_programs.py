@@ -410,6 +410,20 @@ def test_threads_do_not_come_between_the_way_forward_and_the_way_back() -> None:
             assert close(found, own, 1e-4)
 
 
+@needs_openvino
+def test_where_another_thread_is_at_work_torch_answers() -> None:
+    network = smooth(4)
+    own, _, _ = path(network, "openvino")
+    programs = known(network).program
+    assert programs is not None
+    with programs.alone() as mine:
+        assert mine
+        found, ran, _ = path(network, "openvino")
+    assert ran == "torch"
+    assert close(found, own, 1e-4)
+    assert "gradients by" in path(network, "openvino")[1]
+
+
 class OneSize(Of):
     """Asserts its size, as transformers of timm do."""
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 import torch
 
-from sightline.models.heads import two_sided
+from sightline.models.heads import Head, two_sided
 from sightline.models.quiet import mixes_batch_mates
 from sightline.models.smooth import smooth_behind
 from sightline.models.taps import watch
@@ -23,6 +23,7 @@ from sightline.passes.memory import MEMORY
 from sightline.passes.non_finite import lost_back
 from sightline.passes.runner import Layout, Runner
 from sightline.passes.runtimes.gradients.kept import FEWEST, BothWays
+from sightline.passes.runtimes.gradients.programs import BothPasses
 from sightline.passes.runtimes.held import kept_for
 from sightline.passes.runtimes.openvino_program import Numbers
 from sightline.passes.runtimes.question import barred
@@ -99,16 +100,13 @@ def _by_programs(
     if runner.network is None or runner.head == "auto":
         return None
     programs = kept.standing(runner.network, _answers(runner), runner.question)
-    if programs is None:
+    both = None
+    if programs is not None:
+        with suppress(RuntimeError), programs.alone() as mine:  # of memory, or of the score: torch is asked next
+            both = _there_and_back(programs, leaf, runner.head, measured) if mine else None
+    if programs is None or both is None:
         return None
-    with programs.alone() as mine:
-        if not mine:
-            return None
-        raw = programs.scores(leaf).requires_grad_()
-        score = measured(two_sided(raw, runner.head))
-        if not score.requires_grad:
-            return None
-        found = programs.gradient(torch.autograd.grad(score.sum(), raw)[0])
+    score, found = both
     if not bool(torch.isfinite(found).all() & torch.isfinite(score).all()):
         return None  # torch says where it ends
     runner.counted(forward=len(leaf))
@@ -118,12 +116,23 @@ def _by_programs(
     return score, found
 
 
+def _there_and_back(
+    programs: BothPasses, leaf: Pixels, head: Head, measured: Callable[[Scores], torch.Tensor]
+) -> tuple[torch.Tensor, ChannelMap] | None:
+    """The measured scores, `b`, and their gradient; None where they do not depend on the network's scores."""
+    raw = programs.scores(leaf).requires_grad_()
+    score = measured(two_sided(raw, head))
+    if not score.requires_grad:
+        return None
+    return score, programs.gradient(torch.autograd.grad(score.sum(), raw)[0])
+
+
 def _learn(runner: Runner, kept: BothWays, leaf: Pixels, pace: float) -> None:
     """Make programs, where the passes that torch has run by now would have paid for them."""
     forced = runner.questions.runtime == "openvino" and len(leaf) >= FEWEST
     kept.eager += len(leaf)
     assert runner.network is not None
-    if not kept.takes(len(leaf)) or not (forced or kept.pays(runner.network, pace)):
+    if kept.program is not None or not (forced or kept.pays(runner.network, pace)):
         return
     with runner.uncounted(), runner.numbers.aside():
         kept.make(runner.classifier, leaf.detach(), float("inf") if forced else pace, _answers(runner))
