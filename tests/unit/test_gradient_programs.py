@@ -14,6 +14,7 @@ from torch.nn import functional
 from sightline.models.classifier import wrap
 from sightline.models.targets import Target
 from sightline.passes.aims import Aim
+from sightline.passes.memory import MEMORY
 from sightline.passes.passes import Passes
 from sightline.passes.perturbations import Path, Perturbation
 from sightline.passes.runtimes import openvino_program
@@ -439,3 +440,16 @@ def test_networks_of_one_size_have_programs() -> None:
     found, ran, _ = path(network, "openvino", size=72)
     assert "gradients by" in ran
     assert close(found, own, 1e-4)
+
+
+@needs_openvino
+def test_where_memory_is_short_no_program_is_made() -> None:
+    network = smooth(4)
+    Passes(wrap(network)).linear_head(pictures(1, 24, 24))  # for which it is surveyed
+    survey = MEMORY.survey(network, pictures(1, 24, 24))
+    assert survey is not None
+    passes, making = 8 * survey.gradient_bytes, 6 * sum(4 * one.numel() for one in network.parameters())
+    _, ran, _ = path(network, "openvino", 8, memory=3 * passes + making - 1)
+    assert ran == "torch"
+    _, ran, _ = path(network, "openvino", 8, memory=3 * passes + making)
+    assert "gradients by" in ran

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from sightline.passes.runtimes.gradients.joint import Joint, needed
+from sightline.passes.runtimes.gradients.joint import Joint, last_used, needed
 from sightline.passes.runtimes.gradients.rules import value_of
 from sightline.types import Pixels, Scores
 
@@ -22,6 +22,7 @@ class _Half(nn.Module):
         self._nodes = _before(outputs, given)
         run = fx.Interpreter(traced.graph)
         held = [node for node in self._nodes if node.op == "get_attr"]
+        self._over = last_used(self._nodes, outputs)
         self._held = {node: run.get_attr(str(node.target), (), {}).detach() for node in held}
 
     def _run(self, given: dict[fx.Node, Any]) -> dict[fx.Node, Any]:
@@ -31,6 +32,8 @@ class _Half(nn.Module):
                 # Where a node needs a shape alone, the value is not there, and the rule does not ask.
                 args, kwargs = fx.node.map_arg((node.args, node.kwargs), values.get)
                 values[node] = value_of(node, args, kwargs)
+            for other in self._over.get(node, ()):
+                values.pop(other, None)
         return values
 
 

@@ -7,7 +7,7 @@ the side on which each value fell, one byte, and not the value.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,11 +56,28 @@ class Joint:
     def exactly(self, pixels: Pixels) -> tuple[Scores, list[torch.Tensor]]:
         """The scores and what is saved, by the very operations that the network runs."""
         run, values = fx.Interpreter(self.graph), {self.pixels: pixels}
-        for node in self.graph.graph.nodes:
-            if node not in self.behind and node.op in ("call_function", "get_attr"):
-                args, kwargs = fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
-                values[node] = getattr(run, node.op)(node.target, args, kwargs)
+        ahead = [
+            node
+            for node in self.graph.graph.nodes
+            if node not in self.behind and node.op in ("call_function", "get_attr")
+        ]
+        over = last_used(ahead, [self.scores, *self.saved])
+        for node in ahead:
+            args, kwargs = fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
+            values[node] = getattr(run, node.op)(node.target, args, kwargs)
+            for other in over.get(node, ()):
+                values.pop(other, None)
         return values[self.scores], [values[node] for node in self.saved]
+
+
+def last_used(nodes: Sequence[fx.Node], kept: Sequence[fx.Node]) -> dict[fx.Node, list[fx.Node]]:
+    """By node, the values that nobody looks at after it: all of a pass at once would be gigabytes."""
+    last = {other: node for node in nodes for other in (node, *node.all_input_nodes)}
+    over: dict[fx.Node, list[fx.Node]] = {}
+    for other, node in last.items():
+        if other not in kept:
+            over.setdefault(node, []).append(other)
+    return over
 
 
 def joint(raw_scores: Callable[[Pixels], Scores], pixels: Pixels) -> Joint:
