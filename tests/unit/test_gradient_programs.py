@@ -315,7 +315,7 @@ def test_where_the_layout_may_change_programs_come_when_they_pay(monkeypatch: py
     own, ran = ask("auto")
     assert ran == "torch"  # eight passes do not pay for a program
     monkeypatch.setattr(BothWays, "pays", lambda *_: True)
-    monkeypatch.setattr("sightline.passes.runtimes.gradients.programs._Making._pace", lambda *_: 0.0)
+    monkeypatch.setattr("sightline.passes.runtimes.gradients.programs._Making.pace", lambda *_: 0.0)
     found, ran = ask("auto")
     assert "gradients by" in ran, kept_for(network, pixels, BothWays("f32")).refusal
     assert close(found, own, 1e-4)
@@ -324,7 +324,7 @@ def test_where_the_layout_may_change_programs_come_when_they_pay(monkeypatch: py
 @needs_openvino
 def test_slower_programs_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BothWays, "pays", lambda *_: True)
-    monkeypatch.setattr("sightline.passes.runtimes.gradients.programs._Making._pace", lambda *_: 1e9)
+    monkeypatch.setattr("sightline.passes.runtimes.gradients.programs._Making.pace", lambda *_: 1e9)
     network = NETWORKS["smooth gates"]()
     _, ran, _ = path(network, "auto", precision="fast")
     assert ran == "torch"

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -78,7 +78,10 @@ def both_passes(classifier: Classifier, pixels: Pixels, wanted: Sequence[Numbers
         RuntimeError: OpenVINO lacks an operation.
     """
     making = _Making(classifier, pixels.detach().float().contiguous())
-    return min((making.tried(numbers) for numbers in wanted), key=lambda one: one.pace)
+    made = [making.tried(numbers) for numbers in wanted]
+    # Again, and in the other order: what else the machine does must not decide.
+    paces = {one: min(one.pace, making.pace(one)) for one in reversed(made)} if len(made) > 1 else {made[0]: 0.0}
+    return min(made, key=paces.__getitem__)
 
 
 class _Making:
@@ -109,7 +112,8 @@ class _Making:
             raise ValueError("the program's gradient is not the network's")
         for place in range(1, len(self._inputs)):  # from here on the way back reads where the way forward writes
             backward.set_input_tensor(place, self._forward.get_output_tensor(place))
-        made = BothPasses(len(self._pixels), numbers, self._pace(backward), self._forward, backward)
+        made = BothPasses(len(self._pixels), numbers, 0.0, self._forward, backward)
+        made = replace(made, pace=self.pace(made))
         if not agree(made.scores(self._pixels), self._scores, "f32"):
             raise ValueError("the program's scores are not the network's")
         whole, own = made.gradient(self._seed).double(), self._gradient.double()
@@ -117,12 +121,13 @@ class _Making:
             raise ValueError("the program's gradient is not the network's")
         return made
 
-    def _pace(self, backward: Any) -> float:
+    def pace(self, made: BothPasses) -> float:
+        """Seconds a picture, there and back, the least of some goes."""
         paces = []
         for _ in range(_ROUNDS):
             start = time.perf_counter()
-            self._forward.infer([self._pixels.numpy()], share_inputs=True, share_outputs=True)
-            backward.infer({0: self._seed.numpy()}, share_inputs=True, share_outputs=True)
+            made.scores(self._pixels)
+            made.gradient(self._seed)
             paces.append((time.perf_counter() - start) / len(self._pixels))
         return min(paces)
 
