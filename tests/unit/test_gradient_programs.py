@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from sightline.errors import NonFiniteError
 from sightline.models.classifier import wrap
 from sightline.models.targets import Target
 from sightline.passes.aims import Aim
@@ -336,6 +337,25 @@ def test_a_gradient_that_is_no_number_is_told_as_torch_tells_it() -> None:
     network = Of(lambda maps: (maps - maps).abs().sqrt() + maps)
     with pytest.raises(Exception, match=r"NaN|infinite"):
         path(network, "openvino")
+
+
+class LostElsewhere(Of):
+    """From some brightness on one class of four is no number."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scores = super().forward(x)
+        return torch.cat([scores[:, :3], (2.0 - x.mean((1, 2, 3))[:, None]).log() + scores[:, 3:]], 1)
+
+
+@needs_openvino
+def test_a_class_that_is_no_number_is_told_though_another_is_asked_about() -> None:
+    network, pixels, target = LostElsewhere(lambda maps: maps), pictures(4, 24, 24).clamp(-1, 1), Target.of([0] * 4, 4)
+    with Passes(wrap(network, head="softmax"), runtime="openvino") as passes:
+        for _ in range(2):
+            passes.gradients(pixels, target)
+        assert known(network).program is not None
+        with pytest.raises(NonFiniteError):
+            passes.gradients(pixels + 3, target)
 
 
 def test_a_program_pays_after_enough_passes_and_not_before() -> None:

@@ -48,7 +48,7 @@ def gradient(
     """
     if len(batch) > 1 and mixes_batch_mates(runner.network):
         rows = [target.rows(slice(place, place + 1)) for place in range(len(batch))]
-        each = [gradient(runner, one, row, value) for one, row in zip(batch.split(1), rows, strict=True)]
+        each = [gradient(runner, one, row, value, layout=layout) for one, row in zip(batch.split(1), rows, strict=True)]
         return torch.cat([score for score, _ in each]), torch.cat([found for _, found in each])
 
     def measured(scores: Scores) -> torch.Tensor:
@@ -120,8 +120,12 @@ def _by_programs(
 def _there_and_back(
     programs: BothPasses, leaf: Pixels, head: Head, measured: Callable[[Scores], torch.Tensor]
 ) -> tuple[torch.Tensor, ChannelMap] | None:
-    """The measured scores, `b`, and their gradient; None where they do not depend on the network's scores."""
-    raw = programs.scores(leaf).requires_grad_()
+    """The measured scores, `b`, and their gradient; None where they do not depend on the network's scores, or one of
+    those, though it be of another class, is no number."""
+    raw = programs.scores(leaf)
+    if not bool(torch.isfinite(raw).all()):
+        return None
+    raw.requires_grad_()
     score = measured(two_sided(raw, head))
     if not score.requires_grad:
         return None
