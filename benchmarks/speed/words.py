@@ -59,6 +59,12 @@ def over_limit(record: Record, precision: str) -> float | None:
     return (own.seconds or 0.0) / limit if own is not None and limit else None
 
 
+def at_limit(record: Record, precision: str) -> float | None:
+    """The ratio there would be, were our time the limit."""
+    ratio, over = record.ratio(precision), over_limit(record, precision)
+    return ratio * over if ratio is not None and over is not None else None
+
+
 def verdicts(record: Record) -> list[tuple[str, float, float | None]]:
     """For each precision that has a target on this network: which, the target, and what was measured."""
     return [

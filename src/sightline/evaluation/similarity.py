@@ -16,7 +16,7 @@ and no direction: it is like nothing (0), but for another flat one (1).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -35,15 +35,23 @@ _CELL, _BLOCK, _DIRECTIONS, _HYSTERESIS = 16, 3, 9, 0.2
 
 def similarity(one: Floats, other: Floats, kind: Similarity) -> float:
     """How alike two maps `h w` are."""
-    flat = [bool(map.min() == map.max()) for map in (one, other)]
-    if any(flat):
-        return float(all(flat))
-    return _KINDS[kind](one.astype(np.float64), other.astype(np.float64))
+    return similarities(one, [other], kind)[0]
 
 
 def similarities(one: Floats, others: Iterable[Floats], kind: Similarity) -> list[float]:
-    """How alike a map `h w` is to each of several."""
-    return [similarity(one, other, kind) for other in others]
+    """How alike a map `h w` is to each of several; what the measure sees in that map is sought once."""
+    seen, alike = _KINDS[kind]
+    own = None if _is_flat(one) else seen(one.astype(np.float64))
+    return [
+        alike(own, seen(other.astype(np.float64)))
+        if own is not None and not _is_flat(other)
+        else float(own is None and _is_flat(other))
+        for other in others
+    ]
+
+
+def _is_flat(values: Floats) -> bool:
+    return bool(values.min() == values.max())
 
 
 def pearson(one: Floats, other: Floats) -> float:
@@ -53,12 +61,17 @@ def pearson(one: Floats, other: Floats) -> float:
     return float(one @ other) / scale if scale else 0.0
 
 
-def _spearman(one: Floats, other: Floats) -> float:
-    return pearson(ranks(one.ravel()), ranks(other.ravel()))
+def _ranks(map: Floats) -> Floats:
+    return ranks(map.ravel())
 
 
-def _absolute_spearman(one: Floats, other: Floats) -> float:
-    return similarity(np.abs(one), np.abs(other), "spearman")  # strengths may be flat where signs are not
+def _ranks_of_strengths(map: Floats) -> Floats:
+    return ranks(np.abs(map).ravel())
+
+
+def _correlated(one: Floats, other: Floats) -> float:
+    flat = _is_flat(one), _is_flat(other)  # strengths may be flat where signs are not
+    return float(all(flat)) if any(flat) else pearson(one, other)
 
 
 def _cosine(one: Floats, other: Floats) -> float:
@@ -75,14 +88,25 @@ def _scaled(map: Floats) -> Floats:
     return ((strength - low) / max(high - low, 1e-300)).clip(0, 1)
 
 
-def _ssim(one: Floats, other: Floats) -> float:
-    one, other = _scaled(one), _scaled(other)
-    mean, second = _smooth(one), _smooth(other)
-    variance, second_variance = _smooth(one * one) - mean**2, _smooth(other * other) - second**2
-    both = _smooth(one * other) - mean * second
+class _Windows(NamedTuple):
+    """A scaled map, and its mean and variance in every window."""
+
+    scaled: Floats
+    mean: Floats
+    variance: Floats
+
+
+def _windows(map: Floats) -> _Windows:
+    scaled = _scaled(map)
+    mean = _smooth(scaled)
+    return _Windows(scaled, mean, _smooth(scaled * scaled) - mean**2)
+
+
+def _ssim(one: _Windows, other: _Windows) -> float:
+    both = _smooth(one.scaled * other.scaled) - one.mean * other.mean
     first, last = 0.01**2, 0.03**2
-    top = (2 * mean * second + first) * (2 * both + last)
-    return float((top / ((mean**2 + second**2 + first) * (variance + second_variance + last))).mean())
+    top = (2 * one.mean * other.mean + first) * (2 * both + last)
+    return float((top / ((one.mean**2 + other.mean**2 + first) * (one.variance + other.variance + last))).mean())
 
 
 def _smooth(values: Floats) -> Floats:
@@ -94,10 +118,13 @@ def _smooth(values: Floats) -> Floats:
     return values
 
 
+def _directions(map: Floats) -> Floats:
+    return gradients_histogram(_scaled(map))
+
+
 def _hog(one: Floats, other: Floats) -> float:
-    first, second = gradients_histogram(_scaled(one)), gradients_histogram(_scaled(other))
     # Maps of two rows or columns have no gradient anywhere inside.
-    return 1.0 if np.array_equal(first, second) else pearson(first, second)
+    return 1.0 if np.array_equal(one, other) else pearson(one, other)
 
 
 def gradients_histogram(map: Floats) -> Floats:
@@ -107,9 +134,14 @@ def gradients_histogram(map: Floats) -> Floats:
     cell = max(1, min(_CELL, *(side // _BLOCK for side in map.shape)))
     direction = np.rad2deg(np.arctan2(down, right)) % 180
     place = (direction * _DIRECTIONS / 180).astype(int).clip(max=_DIRECTIONS - 1)
-    votes = np.hypot(down, right) * (place == np.arange(_DIRECTIONS)[:, None, None])
     rows, columns = (side // cell for side in map.shape)
-    cells = votes[:, : rows * cell, : columns * cell].reshape(_DIRECTIONS, rows, cell, columns, cell).mean((2, 4))
+    whole = np.s_[: rows * cell, : columns * cell]
+    of_cell = np.arange(rows).repeat(cell)[:, None] * columns + np.arange(columns).repeat(cell)
+    votes = np.bincount(
+        (place[whole] * (rows * columns) + of_cell).ravel(), np.hypot(down, right)[whole].ravel(),
+        _DIRECTIONS * rows * columns,
+    )  # fmt: skip
+    cells = votes.reshape(_DIRECTIONS, rows, columns) / cell**2
     shape = (min(_BLOCK, rows), min(_BLOCK, columns))
     blocks = np.moveaxis(sliding_window_view(cells, shape, (1, 2)), 0, -1)
     blocks = _unit(_unit(blocks).clip(max=_HYSTERESIS))
@@ -120,10 +152,11 @@ def _unit(blocks: Floats) -> Floats:
     return blocks / np.sqrt((blocks**2).sum((-3, -2, -1), keepdims=True) + 1e-10)
 
 
-_KINDS: dict[str, Callable[[Floats, Floats], float]] = {
-    "spearman": _spearman,
-    "absolute-spearman": _absolute_spearman,
-    "ssim": _ssim,
-    "hog": _hog,
-    "cosine": _cosine,
+_KINDS: dict[str, tuple[Callable[[Floats], Any], Callable[[Any, Any], float]]] = {
+    "spearman": (_ranks, _correlated),
+    "absolute-spearman": (_ranks_of_strengths, _correlated),
+    "ssim": (_windows, _ssim),
+    "hog": (_directions, _hog),
+    "cosine": (np.asarray, _cosine),
 }
+"""What a measure sees in one map, and how alike two such sights are."""
