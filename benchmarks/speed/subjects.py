@@ -56,6 +56,11 @@ class Asked:
         """The first pictures only."""
         return replace(self, pixels=self.pixels[:pictures], targets=self.targets[:pictures])
 
+    def one_by_one(self) -> list[Asked]:
+        """The same network and one picture each."""
+        rows = [slice(row, row + 1) for row in range(len(self.pixels))]
+        return [replace(self, pixels=self.pixels[row], targets=self.targets[row]) for row in rows]
+
     def channels_last(self) -> Asked:
         """A copy of the network, and the pictures, with channels last in memory."""
         twin = copy.deepcopy(self.network).to(memory_format=torch.channels_last)

@@ -32,7 +32,7 @@ CHEAP = {
     "igos-plus": ("igos-plus(iterations=2, points=2, size=8)",),
     "igos-plus-plus": ("igos-plus-plus(iterations=2, points=2, size=8)",),
     "gradient": ("gradient", "gradient(channels=largest)"),
-    "integrated-gradients": ("integrated-gradients(steps=4)",),
+    "integrated-gradients": ("integrated-gradients(steps=4)", "integrated-gradients(rule=adaptive, steps=24)"),
     # Black and strongly blurred pictures are almost the same everywhere: there rounding alone chooses what max-pooling
     # picks and what batch statistics blow up, so that ways which start at one are no function of the picture.
     "expected-gradients": ("expected-gradients(samples=4)", "expected-gradients(samples=3, noise=0.1)"),

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.attribution.base import Maps, Method
+from sightline.attribution.gradient.integrated_gradients import FIXED
 from sightline.attribution.result import Attribution, Explained, Origin, Prediction
 from sightline.errors import ModelError
 from sightline.models.heads import gives_probabilities
@@ -93,6 +94,7 @@ def _warnings(
         found.append(
             f"the map does not add up: its sum is off by {error:+.4g} of a difference of scores of {difference:.4g} "
             f"({abs(error) / max(abs(difference), 1e-30):.1%}): give it more steps or samples"
+            + (", or rule=adaptive" if getattr(about.method, "rule", "adaptive") in FIXED else "")
             + (f", or another baseline than {begins}" if abs(error) > abs(difference) and begins is not None else "")
         )
     unsure = numbers.get("relative_error", 0.0)
