@@ -12,7 +12,8 @@ several `draws`. Costs n forward and n backward passes, and one forward pass at 
 
 On ReLU networks no fixed rule closes in on the integral quickly, since the slope jumps near the baseline: `adaptive`
 places points where most is missing (`sightline.attribution.gradient.adaptive`), until at most `tolerance` of the
-difference is; `steps` is then the most it may take, and the number `points` tells what it took.
+difference is; `steps` is then the most it may take, and the number `points` tells what it took, as with
+`integrated-gradients(rule=adaptive, steps=512)`. A gradient is kept for each point until the picture is done.
 
     sightline.explain(model, "dog.jpg", "integrated-gradients(steps=64, baseline=blur)")
 """
