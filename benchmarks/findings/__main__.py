@@ -25,6 +25,9 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--sanity", type=int, default=2, help="photographs for the sanity checks; 0: as measured before"
     )
+    parser.add_argument(
+        "--method", action="append", help="of the sanity checks, may repeat; the others stay as measured (default: all)"
+    )
     parser.add_argument("--roads", type=int, default=8, help="photographs for ROAD; 0: as measured before")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch")
     parser.add_argument("--page", action="store_true", help="write the page, measure nothing")
@@ -58,9 +61,11 @@ def measure(asked: argparse.Namespace) -> None:
             ]
 
         print(f"{name}: {count} photographs", flush=True)
-        found[name] = room.measure(classifier, maps, lambda line: print(line, flush=True))
-        found["photographs"][name] = count
-        STORE.write_text(json.dumps(found, indent=1), encoding="utf-8")
+        for part in room.measure(classifier, maps, lambda line: print(line, flush=True), asked.method):
+            found[name] = found.get(name, {}) | part
+            counts = found["photographs"].get(name, {})
+            found["photographs"][name] = counts | dict.fromkeys(part, count)
+            STORE.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,12 @@ STEPS = 10
 ORDERS = ("most-relevant-first", "least-relevant-first")
 
 
-def measure(classifier: Classifier, maps: Callable[[str], Sequence[Attribution]], say: Callable[[str], None]) -> Any:
+def measure(
+    classifier: Classifier,
+    maps: Callable[[str], Sequence[Attribution]],
+    say: Callable[[str], None],
+    _: Sequence[str] | None = None,
+) -> Iterator[dict[str, Any]]:
     """For each way of hiding and each order, each method's value on each photograph, more being better."""
     found: dict[str, dict[str, dict[str, list[float]]]] = {
         way: {order: {} for order in ORDERS} for way in ("imputed", "mean colour")
@@ -36,7 +41,7 @@ def measure(classifier: Classifier, maps: Callable[[str], Sequence[Attribution]]
         found["mean colour"][ORDERS[0]][method] = [-value for value in _values(classifier, given, deletion)]
         found["mean colour"][ORDERS[1]][method] = _values(classifier, turned, deletion)
         say(f"  {method}")
-    return found
+    yield found
 
 
 def _values(classifier: Classifier, given: list[Attribution], metric: str) -> list[float]:

@@ -81,7 +81,8 @@ def _reached(records: Sequence[Record]) -> str:
         for precision, target, ratio in verdicts(record)
     )
     if beyond:
-        said += f" {beyond} of the others lie beyond what plain passes by the fastest engine allow on this machine."
+        lie = "lies" if beyond == 1 else "lie"
+        said += f" {beyond} of the others {lie} beyond what plain passes by the fastest engine allow on this machine."
     return said
 
 
