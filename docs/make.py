@@ -1,8 +1,8 @@
 """Make the pages and pictures of `docs/` that come from the code: `python docs/make.py`.
 
-Without options everything is written: one page a method and a metric, the fills, the command's reference, and all
-pictures. `--check` writes nothing and tells which pages differ from the code (exit code 1); `--pages` leaves the
-pictures as they are.
+Without options everything is written: one page a method and a metric, the fills, the command's reference, the
+leaderboard from its record, and all pictures. `--check` writes nothing and tells which pages differ from the code (exit
+code 1); `--pages` leaves the pictures as they are.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ def texts() -> dict[str, str]:
     """Every page made from the code, wholly or in its marked parts: its path in `docs/` and its text."""
     from making.blocks import filled
     from making.commands import commands_page
-    from making.pages import all_pages
+    from making.pages import all_pages, leaderboard_page
 
     written = {path.name: path.read_text(encoding="utf-8") for path in DOCS.glob("*.md")}
     marked = {name: filled(text) for name, text in written.items() if "<!-- code: " in text}
-    return {**all_pages(), "command-line.md": commands_page(), **marked}
+    return {**all_pages(), "command-line.md": commands_page(), "leaderboard.md": leaderboard_page(), **marked}
 
 
 def stale(pages: dict[str, str]) -> list[str]:

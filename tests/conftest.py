@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -19,6 +20,14 @@ def data_dir() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"no real weights and photographs at {DATA}")
     return DATA
+
+
+@pytest.fixture(scope="session")
+def expanded_weights(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `resnet50.safetensors` and `resnet18.safetensors`: float16, torchvision's names."""
+    folder = tmp_path_factory.mktemp("weights")
+    subprocess.run([sys.executable, str(data_dir / "expand.py"), str(folder)], check=True, capture_output=True)
+    return folder
 
 
 @pytest.fixture

@@ -51,6 +51,16 @@ def flat(height: int, width: int, seed: int = 2, channels: int = 3, classes: int
     return seeded(nn.Sequential(nn.Flatten(), nn.Linear(channels * height * width, classes)), seed)
 
 
+def convolved(height: int, width: int, seed: int = 3) -> nn.Module:
+    """Convolution and ReLU, then linear over all cells: every pixel counts by where it is."""
+    made = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(5 * height * width, 4))
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
+    return made
+
+
 class Square(nn.Module):
     """A quadratic function of the pixels: its gradient is linear in them."""
 

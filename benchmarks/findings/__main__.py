@@ -23,7 +23,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="weights and photographs")
     parser.add_argument("--weights", type=Path, default=ROOT / "sightline-out" / "weights", help="expanded weights")
     parser.add_argument(
-        "--sanity", type=int, default=2, help="photographs for the sanity checks; 0: as measured before"
+        "--sanity", type=int, default=12, help="photographs for the sanity checks; 0: as measured before"
     )
     parser.add_argument(
         "--method", action="append", help="of the sanity checks, may repeat; the others stay as measured (default: all)"

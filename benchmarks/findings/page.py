@@ -28,13 +28,15 @@ def _sanity(found: dict[str, Any]) -> str:
     curves = {
         method: {kind: _means(values) for kind, values in each.items()} for method, each in found["sanity"].items()
     }
+    counts = found["photographs"]["sanity"]
     rows = [
         [
             f"`{method}`",
             claim,
             *(f"{curves[method][kind][0]:.2f} → {curves[method][kind][-1]:.2f}" for kind in sanity.SIMILARITIES),
-            str(found["photographs"]["sanity"][method]),
-            sanity.outcome(method, curves),
+            str(counts[method]),
+            sanity.outcome(method, curves)
+            + ("" if counts[method] >= orderings.FEWEST else "; a hint, so few photographs"),
         ]
         for method, claim in sanity.METHODS.items()
     ]
@@ -49,8 +51,8 @@ map before: after the first stage → after the last. Means over the photographs
 
 Why: guided backpropagation lets positive values through alone, layer by layer, and rebuilds the picture's edges as long
 as the first layers stand; when they are forgotten, too, its map goes as well, as in the paper's figures. What is
-multiplied by the picture keeps the picture's magnitudes, which is why its rank correlation of magnitudes stays above the
-gradient's, and its signed one does not.
+multiplied by the picture keeps the picture's magnitudes, which is why its rank correlation of magnitudes stays above
+the gradient's, and its signed one does not.
 """
 
 
@@ -101,7 +103,7 @@ def _roads(found: dict[str, Any]) -> str:
     return f"""## ROAD: consistency between orders (Rong et al., 2022)
 
 {len(roads.METHODS)} methods ranked by hiding the most relevant pixels first, and by hiding the least relevant first:
-Spearman correlation of the two rankings, {len(next(iter(apart.values())))} photographs. The paper finds 0.01 for a fixed
+Spearman correlation of the two rankings, {len(apart["imputed"])} photographs. The paper finds 0.01 for a fixed
 value and 0.53 for noisy linear imputation, on CIFAR-10, with eight methods of one family and the accuracy over a test
 set.
 
@@ -115,7 +117,8 @@ def _paired(one: Sequence[float], other: Sequence[float]) -> tuple[float, float,
     """The mean difference on the same photographs, and its interval."""
     gains = np.subtract(one, other)
     drawn = np.random.default_rng(0).choice(gains, (10_000, len(gains))).mean(1)
-    return float(gains.mean()), *map(float, np.percentile(drawn, (2.5, 97.5)))
+    low, high = np.percentile(drawn, (2.5, 97.5))
+    return float(gains.mean()), float(low), float(high)
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -49,7 +49,9 @@ def outcome(method: str, curves: dict[str, dict[str, list[float]]]) -> str:
     more = own["ssim"][0] - plain["ssim"][0]
     if more <= _CLEAR:
         return "**no clear difference to the gradient**"
-    return "as claimed: it hardly notices the first stage" if own["ssim"][0] >= 0.5 else "less than claimed, more than the gradient"
+    if own["ssim"][0] >= 0.5:
+        return "as claimed: it hardly notices the first stage"
+    return "less than claimed, more than the gradient"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +60,22 @@ class AllSimilarities(Metric):
 
     traits = ParameterRandomisation.traits
 
-    def measure(
+    def measure(self, passes: Passes, question: Question) -> Value:
+        each = groups(passes, question, "top-down", STAGES)
+        with redrawn(passes, each, 0, independent=False) as others:
+            maps = [maps_of(other, question, Given(question.pixels))[0].numpy() for other in others]
+        found = {kind: similarities(question.map, maps, kind) for kind in SIMILARITIES}
+        details = {f"{kind} {stage}": value for kind, values in found.items() for stage, value in enumerate(values)}
+        return Value(value=float(np.mean(found["ssim"])), details=details)
+
+
+def measure(
     classifier: Classifier,
     maps: Callable[[str], Sequence[Attribution]],
     say: Callable[[str], None],
     only: Sequence[str] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """For each method (of `only`) and similarity the curve over the stages, from the scores down, each photograph's."""
+    """For each method (of `only`) and similarity the curve over the stages from the scores down, of each photograph."""
     for method in only or METHODS:
         judged = sightline.evaluate(classifier, list(maps(method)), [AllSimilarities()])
         each = judged if isinstance(judged, list) else [judged]

@@ -20,8 +20,9 @@ from sightline.demo.scenes import PICTURES, Scene, render
 from sightline.evaluation.table import METRICS
 from sightline.images.fills import FILLS
 from sightline.images.load import load as load_picture
+from sightline.pictures.axes import figure_bytes
 from sightline.pictures.curves import Curve, curve_svg
-from sightline.pictures.figures import figure_bytes, method_grid
+from sightline.pictures.figures import method_grid
 from sightline.pictures.style import Style
 
 NAME = "dog-with-bell"

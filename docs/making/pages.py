@@ -7,6 +7,7 @@ blocks (formulas, examples, tables) kept letter by letter.
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping
@@ -18,10 +19,12 @@ from sightline.attribution.table import METHODS
 from sightline.evaluation.base import Metric, MetricTraits
 from sightline.evaluation.table import METRICS
 from sightline.images import fills
+from sightline.reports.leaderboard import page
 from sightline.spec import Field, Named, fields_of
 from sightline.spec_text import write
 
 PICTURES = Path(__file__).resolve().parents[1] / "pictures"
+LEADERBOARD = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "leaderboard.json"
 NOTE = "<!-- Made from the code by docs/make.py: change the docstring, not this page. -->"
 
 
@@ -33,6 +36,11 @@ def all_pages() -> dict[str, str]:
     pages["metrics/README.md"] = metric_index()
     pages["fills.md"] = fills_page()
     return pages
+
+
+def leaderboard_page() -> str:
+    """The leaderboard, from the record that `make leaderboard` has left."""
+    return page(json.loads(LEADERBOARD.read_text(encoding="utf-8")))
 
 
 def method_page(method: Method) -> str:

@@ -8,18 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sightline.attribution.result import Attribution
-from sightline.runs.explain import explain
+from maps import map_of
 from small import close, picture, pooled, seeded
 
 SIDES, SEEDS = st.integers(3, 9), st.integers(0, 10_000)
 LAW = settings(max_examples=8, deadline=None, derandomize=True)
-
-
-def map_of(network: nn.Module, pixels: torch.Tensor, method: str, **options: object) -> torch.Tensor:
-    found = explain(network, pixels, method, **options)  # type: ignore[arg-type]
-    assert isinstance(found, Attribution)
-    return torch.from_numpy(found.map)
 
 
 def flattened(height: int, width: int, seed: int) -> nn.Module:

@@ -8,25 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sightline.attribution.result import Attribution
+from maps import map_of, result_of
 from sightline.attribution.table import METHODS
 from sightline.images.fills import blurred
 from sightline.passes.passes import Passes
-from sightline.runs.explain import explain
 from small import close, flat, picture, pooled, seeded, smooth
 
 SIDES, SEEDS, STEPS = st.integers(2, 7), st.integers(0, 10_000), st.integers(1, 5)
 LAW = settings(max_examples=15, deadline=None, derandomize=True)
-
-
-def result_of(network: nn.Module, pixels: torch.Tensor, method: str, **options: object) -> Attribution:
-    found = explain(network, pixels, method, **options)  # type: ignore[arg-type]
-    assert isinstance(found, Attribution)
-    return found
-
-
-def map_of(network: nn.Module, pixels: torch.Tensor, method: str, **options: object) -> torch.Tensor:
-    return torch.from_numpy(result_of(network, pixels, method, **options).map)
 
 
 def values_of(network: nn.Module, pixels: torch.Tensor, method: str) -> torch.Tensor:

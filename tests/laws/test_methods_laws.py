@@ -8,22 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sightline.attribution.result import Attribution
-from sightline.runs.explain import explain
+from maps import map_of, result_of
 from small import Square, close, flat, picture, pooled, seeded
 
 SIDES, SEEDS = st.integers(2, 7), st.integers(0, 10_000)
 LAW = settings(max_examples=20, deadline=None, derandomize=True)
-
-
-def result_of(network: nn.Module, pixels: torch.Tensor, method: str, **options: object) -> Attribution:
-    found = explain(network, pixels, method, **options)  # type: ignore[arg-type]
-    assert isinstance(found, Attribution)
-    return found
-
-
-def map_of(network: nn.Module, pixels: torch.Tensor, method: str, **options: object) -> torch.Tensor:
-    return torch.from_numpy(result_of(network, pixels, method, **options).map)
 
 
 RULES = ["midpoint", "gauss-legendre", "right", "left", "trapezoid"]

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from maps import result_of
 from sightline.attribution.perturbation.game import games
 from sightline.attribution.perturbation.rise import CellMasks, Moments
 from sightline.attribution.perturbation.sampling import STEP, draw, relative_error
@@ -29,12 +30,6 @@ SAMPLING = (
     "shapley-sampling(samples=3, regions=grid(rows=2, columns=3), fill=grey{more})",
     "kernel-shap(samples=40, regions=grid(rows=2, columns=3), fill=grey{more})",
 )
-
-
-def result_of(network: object, pixels: torch.Tensor, method: str, **options: object) -> Attribution:
-    found = explain(network, pixels, method, **options)  # type: ignore[arg-type]
-    assert isinstance(found, Attribution)
-    return found
 
 
 def by_region(found: Attribution) -> np.ndarray:

@@ -11,19 +11,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sightline.attribution.result import Attribution
+from maps import result_of
 from sightline.runs.explain import explain
 from sightline.testing.networks import Tokens, seeded
 from small import close, picture, pooled, smooth
 
 Grid = np.ndarray
 """`K h w` or `h w` float64."""
-
-
-def result_of(network: nn.Module, pixels: torch.Tensor, method: str, **options: object) -> Attribution:
-    found = explain(network, pixels, method, **options)  # type: ignore[arg-type]
-    assert isinstance(found, Attribution)
-    return found
 
 
 def inside(network: nn.Module, place: int, x: torch.Tensor, target: int) -> tuple[Grid, Grid]:

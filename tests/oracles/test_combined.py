@@ -9,11 +9,11 @@ from torch import nn
 from torch.nn import functional
 
 import sightline
-from sightline.attribution.result import Attribution
+from maps import result_of
 from sightline.errors import NotSupportedError, UsageError
 from sightline.models.classifier import wrap
 from sightline.passes.passes import Passes
-from sightline.pictures.figures import figure_bytes
+from sightline.pictures.axes import figure_bytes
 from sightline.runs.explain import explain
 from small import close, picture, seeded, smooth
 
@@ -32,12 +32,6 @@ def deep(inplace: bool = False) -> nn.Sequential:
     )
     seeded(network, 4)
     return network
-
-
-def result_of(network: object, x: torch.Tensor, method: str, **options: object) -> Attribution:
-    found = explain(network, x, method, **options)  # type: ignore[arg-type]
-    assert isinstance(found, Attribution)
-    return found
 
 
 def deconvolved(network: nn.Sequential, x: torch.Tensor, signal: torch.Tensor, guided: bool) -> torch.Tensor:

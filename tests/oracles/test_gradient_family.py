@@ -12,21 +12,14 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from maps import result_of
 from sightline.attribution.base import Method
 from sightline.attribution.gradient import full_grad, xrai
 from sightline.attribution.gradient.expected_gradients import Draws, ExpectedGradients
-from sightline.attribution.result import Attribution
 from sightline.errors import SpecError
 from sightline.images.values import ValueRange
 from sightline.passes.passes import Passes
-from sightline.runs.explain import explain
 from small import close, finite_differences, gradient_of, picture, seeded, smooth
-
-
-def result_of(network: nn.Module, pixels: torch.Tensor, method: str | Method, **options: object) -> Attribution:
-    found = explain(network, pixels, method, **options)  # type: ignore[arg-type]
-    assert isinstance(found, Attribution)
-    return found
 
 
 def channels_of(network: nn.Module, pixels: torch.Tensor, method: str | Method, target: int = 1) -> torch.Tensor:
@@ -79,7 +72,7 @@ def test_draws_differ_in_baseline_point_and_noise_and_are_the_same_however_many_
     assert len({float(start.sum()) for start in starts}) == len({float(end.sum()) for end in ends}) == 50
     assert len(set(points)) == 50
     assert 0.3 < float(np.mean(points)) < 0.7
-    assert float(np.corrcoef(points, [float(start.flatten()[0]) for start in starts])[0, 1]) < 0.5
+    assert abs(np.corrcoef(points, [float(start.flatten()[0]) for start in starts])[0, 1]) < 0.4
     at_once = draws.make(x, slice(0, 6))
     assert torch.equal(at_once, torch.cat([draws.make(x, slice(draw, draw + 1)) for draw in range(6)]))
     assert float((torch.stack(ends) - x).std()) == pytest.approx(0.2, rel=0.1)

@@ -14,24 +14,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sightline.attribution.base import Method
-from sightline.attribution.result import Attribution
+from maps import map_of, result_of
 from sightline.attribution.table import METHODS
 from sightline.models.classifier import wrap
 from sightline.runs.explain import explain
 from sightline.testing.networks import Tokens, seeded
 from small import close, finite_differences, flat, gradient_of, picture, pooled, smooth
-
-
-def result_of(network: nn.Module, pixels: torch.Tensor, method: str | Method, **options: object) -> Attribution:
-    found = explain(network, pixels, method, **options)  # type: ignore[arg-type]
-    assert isinstance(found, Attribution)
-    return found
-
-
-def map_of(network: nn.Module, pixels: torch.Tensor, method: str | Method, **options: object) -> torch.Tensor:
-    return torch.from_numpy(result_of(network, pixels, method, **options).map)
-
 
 # ---- occlusion -----------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ from sightline.demo.train import untrained
 from sightline.demo.worlds import Pictures
 from sightline.evaluation.worlds import retraining
 from sightline.evaluation.worlds.nulls import CentreMap
-from sightline.evaluation.worlds.retraining import Small, Split, random_labels, roar, trained, trained_again
+from sightline.evaluation.worlds.retraining import Retraining
+from sightline.evaluation.worlds.small import Small, Split, trained
 
 TINY = Small(scenes=48, held_out=8, size=32, epochs=1, shares=(0.25,))
 
@@ -53,6 +56,14 @@ def test_training_repeats_and_leaves_the_global_random_state_alone() -> None:
     assert not first.training
 
 
+class Known:
+    def __init__(self, map: np.ndarray, name: str) -> None:
+        self.map, self.name = map, name
+
+    def __str__(self) -> str:
+        return self.name
+
+
 def test_what_lies_on_the_evidence_cannot_be_learnt_again(monkeypatch: pytest.MonkeyPatch) -> None:
     given = Split(squares(96), squares(40))
     monkeypatch.setattr(retraining, "split", lambda _: given)
@@ -60,16 +71,9 @@ def test_what_lies_on_the_evidence_cannot_be_learnt_again(monkeypatch: pytest.Mo
     on[:12, :12] = 1
     off[20:, 20:] = 1
 
-    class Known:
-        def __init__(self, map: np.ndarray, name: str) -> None:
-            self.map, self.name = map, name
-
-        def __str__(self) -> str:
-            return self.name
-
     monkeypatch.setattr(retraining, "_maps", lambda method, _, some: np.stack([method.map] * len(some.images)))
     small = replace(TINY, scenes=96, epochs=6, shares=(144 / 1024,))
-    left = roar([Known(on, "on"), Known(off, "off")], small)  # type: ignore[list-item]
+    left = Retraining(small).roar([Known(on, "on"), Known(off, "off")])  # type: ignore[list-item]
     share = small.shares[0]
     assert left["whole"][0.0][0] > 0.9
     assert left["off"][share][0] > 0.9
@@ -77,7 +81,7 @@ def test_what_lies_on_the_evidence_cannot_be_learnt_again(monkeypatch: pytest.Mo
 
 
 def test_a_map_that_does_not_look_at_the_network_survives_random_labels_unchanged() -> None:
-    accuracy, alike = random_labels([CentreMap(), Gradient()], TINY, pictures=4)
+    accuracy, alike = Retraining(TINY).random_labels([CentreMap(), Gradient()], pictures=4)
     assert set(accuracy) == {"true", "shuffled", "learnt"}
     assert all(value == pytest.approx(1) for values in alike["centre-map"].values() for value in values)
     assert np.mean(alike["gradient"]["spearman"]) < 0.9
@@ -86,8 +90,40 @@ def test_a_map_that_does_not_look_at_the_network_survives_random_labels_unchange
 def test_the_record_is_plain_and_says_how_it_was_made() -> None:
     import json
 
-    record = trained_again([CentreMap()], TINY)
+    record = Retraining(TINY).record([CentreMap()])
     assert json.loads(json.dumps(record)) == record
     assert record["settings"]["scenes"] == 48
     assert set(record["roar"]) == {"whole", "centre-map"}
     assert list(record["roar"]["centre-map"]) == ["0.25"]
+
+
+def test_what_is_replaced_alike_is_trained_on_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainings = []
+
+    def counted(*given: object) -> torch.nn.Module:
+        trainings.append(given[-1])
+        return trained(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(retraining, "trained", counted)
+    monkeypatch.setattr(retraining, "_maps", lambda method, _, some: np.stack([method.map] * len(some.images)))
+    ramp = np.linspace(0, 1, 32 * 32, dtype=np.float32).reshape(32, 32)
+    left = Retraining(TINY).roar([Known(ramp, "ramp"), Known(2 * ramp, "double"), Known(-ramp, "turned")])  # type: ignore[list-item]
+    assert len(trainings) == 3  # whole pictures, the ramp, the ramp turned
+    assert left["ramp"] == left["double"]
+
+
+def test_what_is_known_is_asked_for_by_name_and_not_made_again() -> None:
+    pieces: dict[str, object] = {}
+
+    def once(name: str, make: Callable[[], Any]) -> Any:
+        if name not in pieces:
+            pieces[name] = make()
+        return pieces[name]
+
+    record = Retraining(TINY, once=once).record([CentreMap()])
+    assert len(pieces) == 4  # whole pictures, ROAR, the accuracies, random labels
+    again = Retraining(TINY, once=once)
+    assert again.record([CentreMap()]) == record
+    assert "given" not in vars(again)  # nothing drawn, nothing trained
+    Retraining(replace(TINY, seed=1), once=once).record([CentreMap()])
+    assert len(pieces) == 8

@@ -17,6 +17,7 @@ from sightline.images.imputation import impute
 from sightline.models.classifier import wrap
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
+from small import convolved
 
 WEIGHTS = {
     (down, right): 1 / 6 if 0 in (down, right) else 1 / 12
@@ -154,12 +155,7 @@ HEIGHT, WIDTH = 12, 10
 
 
 def network() -> nn.Module:
-    made = nn.Sequential(nn.Conv2d(3, 5, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(5 * HEIGHT * WIDTH, 4))
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
-    return made
+    return convolved(HEIGHT, WIDTH)
 
 
 def question(map: np.ndarray, target: Target | None = None) -> Question:

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from torch import nn
 
+from maps import result_of
 from sightline.attribution.perturbation.kernel_shap import Plan
 from sightline.attribution.perturbation.rise import CellMasks
-from sightline.attribution.result import Attribution
 from sightline.errors import MissingExtraError, UsageError
 from sightline.images.segments import REGIONS, Grid
 from sightline.images.values import ValueRange
@@ -21,12 +21,6 @@ from sightline.runs.explain import explain
 from small import close, picture, smooth
 
 GREY = 0.5
-
-
-def result_of(network: nn.Module, pixels: torch.Tensor, method: str, **options: object) -> Attribution:
-    found = explain(network, pixels, method, **options)  # type: ignore[arg-type]
-    assert isinstance(found, Attribution)
-    return found
 
 
 def sharp() -> nn.Module:

@@ -10,26 +10,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sightline.attribution.base import Method
-from sightline.attribution.result import Attribution
+from maps import map_of, result_of
 from sightline.images.fills import IgosBlur
 from sightline.images.values import ValueRange
-from sightline.runs.explain import explain
 from sightline.testing.networks import Tokens
 from sightline.testing.networks import seeded as built
 from small import close, gradient_of, picture, pooled, smooth
 
 SIZE = (8, 10)
-
-
-def result_of(network: nn.Module, x: torch.Tensor, method: str | Method, **options: object) -> Attribution:
-    found = explain(network, x, method, **options)  # type: ignore[arg-type]
-    assert isinstance(found, Attribution)
-    return found
-
-
-def map_of(network: nn.Module, x: torch.Tensor, method: str | Method, **options: object) -> torch.Tensor:
-    return torch.from_numpy(result_of(network, x, method, **options).map)
 
 
 def parts(network: nn.Module, cut: int) -> tuple[nn.Module, nn.Module]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from sightline.attribution.activation.channel_masks import ChannelMasks
-from sightline.attribution.activation.ss_cam import ShakenPicture
+from sightline.attribution.activation.ss_cam import Draws, ShakenPicture
 from sightline.attribution.result import Attribution
 from sightline.attribution.table import METHODS
 from sightline.runs.explain import explain
@@ -132,7 +132,7 @@ def test_ss_cam_of_a_picture_that_is_not_shaken_is_score_cam() -> None:
 def test_shaken_pictures_are_the_same_however_they_are_asked_for(start: int, stop: int) -> None:
     x = picture(*SIZE, pictures=2)
     activations = torch.rand(2, 3, 4, 5, generator=torch.Generator().manual_seed(1))
-    versions = ShakenPicture(ChannelMasks(activations, SIZE), 4, 0.5, 7)
+    versions = ShakenPicture(Draws(ChannelMasks(activations, SIZE), 4, 0.5, 7))
     whole = versions.make(x, slice(0, 12)).unflatten(0, (12, 2))
     if start < stop:
         assert torch.equal(versions.make(x, slice(start, stop)).unflatten(0, (-1, 2)), whole[start:stop])

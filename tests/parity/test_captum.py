@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -127,19 +125,6 @@ def test_smooth_grad_with_the_same_noise() -> None:
         noisy = x + sigma * torch.randn(x.shape[1:], generator=generator)
         total += saliency.attribute(noisy.requires_grad_(), target=1, abs=False) / 6
     assert close(channels_of(network, x, "smooth-grad(samples=6, seed=3)"), total[0].detach(), AGREED)
-
-
-@pytest.fixture(scope="module")
-def resnet18(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> nn.Module:
-    """ResNet-18 with its trained weights."""
-    torchvision = pytest.importorskip("torchvision")
-    from safetensors.torch import load_file
-
-    folder = tmp_path_factory.mktemp("weights")
-    subprocess.run([sys.executable, str(data_dir / "expand.py"), str(folder)], check=True, capture_output=True)
-    network = torchvision.models.resnet18()
-    network.load_state_dict({key: value.float() for key, value in load_file(folder / "resnet18.safetensors").items()})
-    return network.eval()
 
 
 @pytest.fixture(scope="module")

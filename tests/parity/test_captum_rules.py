@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import copy
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from small import close, picture, seeded
@@ -102,17 +99,6 @@ def test_max_pooling_adds_up_here_and_not_always_there(
     assert abs(own.sum() - difference) < 1e-5
     assert (abs(other.sum() - difference) < 1e-5) == right
     assert close(own, other, AGREED) == right
-
-
-@pytest.fixture(scope="module")
-def resnet18(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> nn.Module:
-    """ResNet-18 with its trained weights."""
-    torchvision = pytest.importorskip("torchvision")
-    folder = tmp_path_factory.mktemp("weights")
-    subprocess.run([sys.executable, str(data_dir / "expand.py"), str(folder)], check=True, capture_output=True)
-    network: nn.Module = torchvision.models.resnet18()
-    network.load_state_dict({key: value.float() for key, value in load_file(folder / "resnet18.safetensors").items()})
-    return network.eval()
 
 
 class OnceEach(nn.Module):

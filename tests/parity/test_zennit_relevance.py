@@ -8,14 +8,11 @@ both (zennit: norm_scale).
 from __future__ import annotations
 
 import copy
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -221,17 +218,6 @@ def test_epsilon_is_that_of_captum() -> None:
     x = picture(12, 14) - 0.5
     expected = captum.LRP(copy.deepcopy(network)).attribute(x.clone(), target=2).detach()
     assert close(ours(network, x, "epsilon(epsilon=1e-9, scale=absolute)", 2), expected, AGREED)
-
-
-@pytest.fixture(scope="module")
-def resnet18(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> nn.Module:
-    """ResNet-18 with its trained weights."""
-    torchvision = pytest.importorskip("torchvision")
-    folder = tmp_path_factory.mktemp("weights")
-    subprocess.run([sys.executable, str(data_dir / "expand.py"), str(folder)], check=True, capture_output=True)
-    network: nn.Module = torchvision.models.resnet18()
-    network.load_state_dict({key: value.float() for key, value in load_file(folder / "resnet18.safetensors").items()})
-    return network.eval()
 
 
 @pytest.mark.real

@@ -1,21 +1,11 @@
-"""Real weights and photographs, made ready once for all tests of this folder."""
+"""Photographs, found once for all tests of this folder."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
-
-
-@pytest.fixture(scope="session")
-def expanded_weights(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `resnet50.safetensors` and `resnet18.safetensors`: float16, torchvision's names."""
-    folder = tmp_path_factory.mktemp("weights")
-    subprocess.run([sys.executable, str(data_dir / "expand.py"), str(folder)], check=True, capture_output=True)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,16 @@ def test_other_numbers_give_other_words(findings: ModuleType) -> None:
     assert {tuple(text in page for text in said) for page in both} == {(True, False), (False, True)}
 
 
+def test_a_row_of_few_photographs_is_a_hint_and_outcomes_follow_the_numbers(findings: ModuleType) -> None:
+    found = json.loads(MEASURED.read_text("utf-8"))
+    found["photographs"]["sanity"] = dict.fromkeys(found["photographs"]["sanity"], 4)
+    assert findings.page(ROOT, found).count("a hint, so few photographs") == len(found["sanity"])
+    found["photographs"]["sanity"] = dict.fromkeys(found["photographs"]["sanity"], 12)
+    assert "a hint" not in findings.page(ROOT, found)
+    found["sanity"]["guided-backpropagation"] = found["sanity"]["gradient"]
+    assert "| **no clear difference to the gradient** |" in findings.page(ROOT, found)
+
+
 def test_every_claim_has_an_outcome(findings: ModuleType) -> None:
     outcomes = findings.orderings.outcomes(ROOT / "benchmarks" / "results" / "quality.jsonl")
     assert len(outcomes) == len(findings.orderings.CLAIMS)

@@ -14,13 +14,16 @@ from document import DOCS, ROOT
 from sightline.attribution.table import METHODS
 from sightline.cli import main as command
 from sightline.errors import SpecError, UsageError
-from sightline.evaluation.worlds.retraining import Small
+from sightline.evaluation.aggregate import interval
+from sightline.evaluation.worlds.retraining import Retraining
+from sightline.evaluation.worlds.small import Small
 from sightline.reports.leaderboard import SCORES, findings, ordered, overall, page
 from sightline.runs import benchmark as running
 from sightline.runs.benchmark import AGAIN, CHEAPER, Setting, benchmark, setting
-from sightline.runs.benchmark_plan import Foretold, foretold, within
+from sightline.runs.benchmark_plan import Foretold, foretold, still, within
 
 RECORD = ROOT / "benchmarks" / "results" / "leaderboard.json"
+QUICK = RECORD.with_name("leaderboard-quick.json")
 CHEAP = ("gradient", "grad-cam", "eigen-cam", "lrp")
 TOLERANCE = 0.05
 """How far a value of one scene may lie from the record's on another machine. Shares of a few scenes and the choice of a
@@ -30,6 +33,11 @@ threshold may tip: they are compared on the means, with room for one scene."""
 @pytest.fixture(scope="module")
 def record() -> dict[str, Any]:
     return json.loads(RECORD.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def quick() -> dict[str, Any]:
+    return json.loads(QUICK.read_text(encoding="utf-8"))
 
 
 def test_the_page_is_what_the_record_says(record: dict[str, Any]) -> None:
@@ -42,7 +50,9 @@ def test_another_number_is_another_page(record: dict[str, Any]) -> None:
     assert page(changed) != page(record)
 
 
-def test_every_method_has_a_row_or_a_reason(record: dict[str, Any]) -> None:
+@pytest.mark.parametrize("form", ["record", "quick"])
+def test_every_method_has_a_row_or_a_reason(form: str, request: pytest.FixtureRequest) -> None:
+    record = request.getfixturevalue(form)
     told = {row["name"] for row in record["rows"]} | {one["name"] for one in record["refused"]}
     assert set(METHODS) <= told
     assert {row["name"] for row in record["rows"] if row["null"]} == {"random-map", "centre-map"}
@@ -50,8 +60,8 @@ def test_every_method_has_a_row_or_a_reason(record: dict[str, Any]) -> None:
     assert cheaper <= set(CHEAPER)
 
 
-def test_means_are_those_of_the_values(record: dict[str, Any]) -> None:
-    for row in record["rows"]:
+def test_means_are_those_of_the_values(record: dict[str, Any], quick: dict[str, Any]) -> None:
+    for row in [*record["rows"], *quick["rows"]]:
         for part, scores in row["values"].items():
             for score, values in scores.items():
                 known = [value for value in values if value is not None]
@@ -62,10 +72,11 @@ def test_means_are_those_of_the_values(record: dict[str, Any]) -> None:
                 assert mean["low"] - 1e-3 <= mean["mean"] <= mean["high"] + 1e-3
 
 
-def test_the_quick_form_comes_out_again(record: dict[str, Any]) -> None:
-    kept = {row["spec"]: row for row in record["rows"]}
-    again = benchmark(setting(CHEAP, quick=True, seed=record["seed"]))
-    assert again["drawn"] == record["drawn"]
+def test_the_quick_form_comes_out_again(quick: dict[str, Any]) -> None:
+    assert quick["form"] == "quick"
+    kept = {row["spec"]: row for row in quick["rows"]}
+    again = benchmark(setting(CHEAP, quick=True, seed=quick["seed"]))
+    assert again["drawn"] == quick["drawn"]
     for row in again["rows"]:
         before = kept[row["spec"]]
         assert row["passes"] == before["passes"]
@@ -83,11 +94,82 @@ def test_knowing_nothing_stands_below_a_good_method(record: dict[str, Any]) -> N
     assert "random-map" not in [row["name"] for row in ordered(record)[: len(record["rows"]) // 2]]
 
 
-def test_a_method_that_does_not_look_at_the_target_has_no_contrast(record: dict[str, Any]) -> None:
+@pytest.mark.parametrize("form", ["record", "quick"])
+def test_a_method_that_does_not_look_at_the_target_has_no_contrast(form: str, request: pytest.FixtureRequest) -> None:
+    record = request.getfixturevalue(form)
     contrast = {row["name"]: row["means"]["honest"]["contrast"]["mean"] for row in record["rows"]}
     assert contrast["eigen-cam"] == contrast["fem"] == 0
-    assert contrast["grad-cam"] == 1
+    assert contrast["grad-cam"] > 0.9
     assert any("eigen-cam" in text and "contrast 0" in text for text in findings(record))
+
+
+def _pretended(**shares: tuple[float, float]) -> dict[str, Any]:
+    """A record of 40 scenes in which methods reveal a share of the cheats, and a share before training."""
+
+    def row(name: str, cheat: float, blank: float) -> dict[str, Any]:
+        values = {"all": _ones(cheat), "untrained": _ones(blank)}
+        parts = {
+            "honest": {score: _ones(cheat) for score in ("completeness", "correctness", "contrast", "rank")},
+            "cheat revealed": values,
+            "untrained": {"rank": _ones(blank), "gain": [a - b for a, b in zip(*values.values(), strict=True)]},
+        }
+        means = {part: {score: _summed(row) for score, row in scores.items()} for part, scores in parts.items()}
+        null = name.startswith("null")
+        return {"name": name, "spec": f"{name}(steps=2)", "null": null, "values": parts, "means": means}
+
+    rows = [row(name.replace("_", "-"), *two) for name, two in {"null": (0.1, 0.1), **shares}.items()]
+    return {"rows": rows, "seed": 0, "again": None}
+
+
+def _ones(share: float) -> list[float]:
+    return [float(place < 40 * share) for place in range(40)]
+
+
+def _summed(values: list[float]) -> dict[str, Any]:
+    found = interval(values, seed=0)
+    return {"mean": found.mean, "low": found.low, "high": found.high, "n": len(values)}
+
+
+def test_the_findings_say_who_reveals_and_who_would_without_having_learnt() -> None:
+    told = "\n".join(findings(_pretended(grad_cam=(0.9, 0.0), lime=(0.4, 0.4), fem=(0.0, 0.0))))
+    assert "No method reveals the cheat in every scene; most often `grad-cam` (0.90), `lime` (0.40) and" in told
+    assert "never by `fem`." in told
+    assert "By rank, 2 of 3 (`grad-cam` and `lime`) are clearly above" in told
+    assert "untrained network, too**: `lime` (0.40). In that share" in told
+    assert "than an untrained network's maps would** (the interval of the difference holds 0; in" in told
+    assert "in brackets how often it does): `lime` (0.40)." in told
+    assert "no higher than before training** (the interval of the gain holds 0; in brackets" in told
+    always = "\n".join(findings(_pretended(grad_cam=(1.0, 0.0), lime=(0.9, 0.0))))
+    assert "The cheat is revealed in every scene by `grad-cam`." in always
+    assert "By rank, all 2 are clearly above" in always
+    assert "By rank, none of 1 is clearly above" in "\n".join(findings(_pretended(fem=(0.0, 0.0))))
+    assert "untrained" not in always
+    assert "before training" not in always
+
+
+def test_of_many_methods_the_findings_name_those_that_differ() -> None:
+    many = {f"method_{place}": (0.9, 0.5 + place / 100) for place in range(20)}
+    told = "\n".join(findings(_pretended(**many, lime=(0.1, 0.0))))
+    assert "By rank, 20 of 21 (all but `lime`) are clearly above" in told
+    assert "too**: 20 of 21, most of all `method-18` (0.70), `method-19` (0.70) and `method-16` (0.68). In" in told
+    few = "\n".join(findings(_pretended(**dict.fromkeys(many, (0.1, 0.0)), lime=(0.9, 0.0))))
+    assert "By rank, 1 of 21 (`lime`) is clearly above" in few
+
+
+def test_training_again_is_told_of_where_it_says_something() -> None:
+    shares = (0.1, 0.3)
+    roar = {"random-map": 0.8, "centre-map": 0.7, "grad-cam": 0.3, "fem": 0.79, "whole": 0.9}
+    alike = {"random-map": 1.0, "centre-map": 1.0, "grad-cam": 0.2, "fem": 0.9}
+    again = {
+        "settings": {"held_out": 300, "shares": shares, "seeds": 1},
+        "roar": {name: {key: [left] for key in map(str, shares)} for name, left in roar.items()},
+        "random labels": {name: {"spearman": [value] * 3} for name, value in alike.items()},
+    }
+    left, same = findings({**_pretended(grad_cam=(1.0, 0.0)), "again": again})[-2:]
+    assert "0.80 of scenes after a random map, on 0.70 after a bump" in left
+    assert "1 of 2 methods leave less than the random map by more than 0.05" in left
+    assert left.endswith("least of all `grad-cam` (0.30).")
+    assert same.endswith("1 of 2: `fem` (0.90).")
 
 
 def test_the_quick_form_asks_dear_methods_more_cheaply_unless_it_is_told_how() -> None:
@@ -113,6 +195,54 @@ def test_the_command_writes_record_and_page(
     written = json.loads((tmp_path / "leaderboard.json").read_text(encoding="utf-8"))
     assert [one["name"] for one in written["refused"]] == ["legrad"]
     assert (tmp_path / "leaderboard.md").read_text(encoding="utf-8") == page(written)
+
+
+def test_a_run_that_was_broken_off_goes_on_with_the_same_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = Small(scenes=40, held_out=8, size=32, epochs=1, shares=(0.5,))
+    monkeypatch.setattr(running, "FULL", {"bell": 1, "snow": 1, "plain": 0, "pair": 1})
+    monkeypatch.setattr(running, "Small", lambda seed: replace(small, seed=seed))
+    words = ["benchmark", "--methods", "grad-cam,legrad,gradient", "--out"]
+    assert command.main([*words, str(tmp_path / "whole"), "--quiet"]) == 0
+    whole, asked, row_of = _without_seconds(tmp_path / "whole"), [], running.row_of
+
+    def counted(method: Any, *rest: Any) -> dict[str, Any]:
+        asked.append(str(method))
+        if asked.count("gradient") == 1 and str(method) == "gradient":
+            raise KeyboardInterrupt
+        return row_of(method, *rest)
+
+    monkeypatch.setattr(running, "row_of", counted)
+    unfinished = tmp_path / "halved" / "leaderboard.unfinished.jsonl"
+    assert command.main([*words, str(tmp_path / "halved"), "--quiet"]) == 130
+    assert unfinished.exists()
+    assert not (tmp_path / "halved" / "leaderboard.json").exists()
+    assert command.main([*words, str(tmp_path / "halved"), "--seed", "1", "--quiet"]) == 2
+    assert "another seed (0, now 1)" in capsys.readouterr().err
+    asked.append("- goes on")
+    assert command.main([*words, str(tmp_path / "halved")]) == 0
+    assert "Goes on with 4 pieces" in capsys.readouterr().err
+    assert asked[asked.index("- goes on") + 1 :] == ["gradient"]
+    assert _without_seconds(tmp_path / "halved") == whole
+    assert not unfinished.exists()
+
+
+def _without_seconds(folder: Path) -> dict[str, Any]:
+    written = json.loads((folder / "leaderboard.json").read_text(encoding="utf-8"))
+    for row in written["rows"]:
+        del row["seconds"]
+    return written
+
+
+def test_what_is_done_already_costs_nothing_of_the_minutes() -> None:
+    wanted, known = _known()
+    named = Retraining(wanted.small or Small()).piece
+    done = [running.piece(wanted.methods[2]), named(wanted.methods[0])]
+    left = still(known, wanted.small, done)
+    assert left.contest_seconds == 180
+    assert left.again_seconds == known.again_seconds - 600
+    assert within(wanted, left, 23).methods == wanted.methods
 
 
 def test_the_full_form_trains_again_and_tells_of_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,8 @@ from sightline.cli.main import main
 from sightline.evaluation.masks import Boxes, as_mask
 from sightline.images.prepare import Preparation
 from sightline.models.classifier import wrap
-from sightline.pictures.outlines import path_of_boxes, path_of_mask
+from sightline.pictures.marks import Marks, marked
+from sightline.pictures.outlines import loops_of_boxes, loops_of_mask, path
 from sightline.reports.boxes import truth_path
 from sightline.runs.explain import explain
 
@@ -83,10 +84,14 @@ def test_the_command_writes_and_draws_them(tmp_path: Path, monkeypatch: pytest.M
     assert "boxes" not in json.loads((tmp_path / "out" / "manifest.json").read_bytes())["records"][0]
 
 
-def filled(path: str, size: tuple[int, int]) -> np.ndarray:
+def path_of_mask(mask: np.ndarray) -> str:
+    return path(loops_of_mask(mask))
+
+
+def filled(outline: str, size: tuple[int, int]) -> np.ndarray:
     """What a browser fills (even-odd) where a path of straight lines is drawn over a picture: slow and plain."""
     inside = np.zeros(size, bool)
-    for loop in filter(None, path.replace("L", " ").split("M")):
+    for loop in filter(None, outline.replace("L", " ").split("M")):
         numbers = [float(word) for word in loop.rstrip("Z").split()]
         corners = [(x * size[1] / 1000, y * size[0] / 1000) for x, y in zip(numbers[::2], numbers[1::2], strict=True)]
         part = as_mask(corners, size)
@@ -117,8 +122,8 @@ def test_what_the_truth_is_drawn_from() -> None:
     assert truth_path(None, (40, 80)) == truth_path(False, (40, 80)) == ""
     assert (
         truth_path((20, 10, 60, 30), (40, 80))
-        == path_of_boxes([(20, 10, 60, 30)], (40, 80))
-        == ("M250 250H750V750H250Z")
+        == path(loops_of_boxes([(20, 10, 60, 30)], (40, 80)))
+        == ("M250 250L750 250L750 750L250 750Z")
     )
     assert truth_path(Boxes(boxes=[(0, 0, 40, 20), (40, 20, 80, 40)]), (40, 80)).count("M") == 2
     corners = truth_path([(20.0, 10.0), (60.0, 10.0), (60.0, 30.0), (20.0, 30.0)], (40, 80))
@@ -152,3 +157,39 @@ def test_a_mask_is_taken_beside_boxes(
     capsys.readouterr()
     assert main([*command, "--boxes", "--model", "nowhere.py:make"]) == 2  # before a network is looked for
     assert "looks like a photograph" in capsys.readouterr().err
+
+
+def test_overlays_carry_the_boxes_and_the_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["explain", "demo:dog-and-cat", "--method", "grad-cam", "--target", "cat", "--quiet", "--out", "out"]
+    assert main([*command, "--boxes", "--figure", "out/figure.png"]) == 0
+    (record,) = json.loads((tmp_path / "out" / "manifest.json").read_bytes())["records"]
+    overlay = np.asarray(Image.open(tmp_path / "out" / record["files"]["overlay"]))
+    figure = np.asarray(Image.open(tmp_path / "out" / "figure.png").convert("RGB"))
+    for box in record["boxes"]:
+        assert (overlay[box["top"], box["left"] : box["right"]] == 255).all()
+        assert (overlay[box["top"] : box["bottom"], box["right"] - 1] == 255).all()
+    green = np.array([77, 255, 77])
+    assert (np.abs(overlay.astype(int) - green).max(-1) < 9).sum() > 20  # the built-in picture knows where the cat is
+    assert (np.abs(figure.astype(int) - green).max(-1) < 9).sum() > 20
+    assert main(command) == 0
+    plain = np.asarray(Image.open(tmp_path / "out" / record["files"]["overlay"]))
+    assert not (plain[box["top"], box["left"] : box["right"]] == 255).all()
+    assert (np.abs(plain.astype(int) - green).max(-1) < 9).sum() == 0
+
+
+def test_marks_lie_on_the_edges_and_leave_the_picture_as_it_was() -> None:
+    picture = np.full((40, 80, 3), 99, np.uint8)
+    marks = Marks(
+        boxes=loops_of_boxes([(20, 10, 60, 30), (0, 0, 1, 1)], (40, 80)), truth=loops_of_mask(np.ones((4, 8)) > 0)
+    )
+    drawn = marked(picture, marks)
+    assert (picture == 99).all()
+    assert (drawn[10:12, 22:58] == 255).all()  # inside the box, which ends before row 30 and column 60
+    assert (drawn[28:30, 22:58] == 255).all()
+    assert (drawn[30, 22:58] == 0).all()
+    assert (drawn[14:26, 24:56] == 99).all()
+    assert (drawn == [77, 255, 77]).all(-1).sum() > 40  # an object as large as the picture is seen, too
+    assert marked(picture, Marks()) is picture
+    large = marked(np.full((1600, 2400, 3), 99, np.uint8), marks)
+    assert (large[405, 1000] == 255).all()  # lines of five pixels in a picture five times as wide as the report's

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ WRONG = [
     ("explain good.png --method occlusion(widow=3)", "unknown field of occlusion 'widow': did you mean 'window'?"),
     ("explain good.png --method occlusion(window=0)", "window must be at least 1"),
     ("explain good.png --method occlusion(fill=gry)", "unknown fill 'gry': did you mean 'grey'"),
+    ("explain good.png --method cam,,gradient", "a name is missing in 'cam,,gradient'"),
     ("explain good.png --method occlusion(", "cannot read 'occlusion('"),
     ("explain good.png --target dgo", "no class 'dgo': did you mean 'dog'"),
     ("explain good.png --target 10", "class index 10 is out of range"),
@@ -251,3 +253,13 @@ def test_a_page_is_found_by_every_name_and_its_example_works(
         example = re.search(rf'^as in --{kind} "(.*)"$', told, flags=re.MULTILINE)
         assert example is not None or "It has no fields" in told
         assert example is None or catalogue.make(example[1]).name == name
+
+
+def test_methods_and_metrics_are_named_together_or_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    methods = ["--method", "cam, occlusion(window=64, stride=64)", "--method", "gradient"]
+    metrics = ["--metric", "gini,deletion(steps=2, base=grey)"]
+    assert main(["explain", "demo:dog", *methods, *metrics, "--out", "run", "--quiet"]) == 0
+    records = json.loads((tmp_path / "run" / "manifest.json").read_text("utf-8"))["records"]
+    assert [one["method"]["spec"] for one in records] == ["cam", "occlusion(window=64, stride=64)", "gradient"]
+    assert [one["metric"]["spec"] for one in records[0]["metrics"]] == ["gini", "deletion(steps=2, base=grey)"]

@@ -16,8 +16,8 @@ from PIL import Image
 
 import sightline
 from sightline.attribution.base import Maps, Method, Needs, Traits
-from sightline.cli.comparing import listed
 from sightline.cli.main import main
+from sightline.cli.parser import listed
 from sightline.demo.scenes import PICTURES, render
 from sightline.errors import NonFiniteError, SpecError, UsageError
 from sightline.evaluation.base import Curve
@@ -264,6 +264,31 @@ def test_the_command_writes_a_folder_that_can_be_shown_and_replaced(
     assert json.loads(out[out.index("{") :])["rows"][0]["name"] == "grad-cam"
     assert main([*words, "--plan"]) == 0
     assert "method, for one picture" in capsys.readouterr().out
+
+
+def test_all_metrics_are_those_that_the_truth_allows(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(render(PICTURES["dog"]).image).save("dog.png")
+    words = ["--methods", "gradient", "--metrics", "all,deletion(steps=4)", "--plan"]
+    assert main(["compare", "dog.png", *words]) == 0
+    out, err = capsys.readouterr()
+    assert "left out, as nobody said where the object is: pointing-game, relevance-mass" in err
+    assert "deletion(steps=4) " in out
+    assert "; deletion " not in out  # named once
+    assert "; road " in out
+    assert "; iou " not in out
+    assert main(["compare", "demo:dog", *words]) == 0  # its mask is known
+    out, err = capsys.readouterr()
+    assert "left out" not in err
+    assert "; iou " in out
+
+
+def test_a_picture_that_came_twice_is_told() -> None:
+    scenes = [render(PICTURES[name]).image for name in ("dog", "cat", "dog")]
+    found = sightline.compare("demo", scenes, "gradient", "gini")
+    assert "one picture was judged before" in found.cautions[0]
+    assert not any("judged before" in one for one in sightline.compare("demo", scenes[:2], "gradient", "gini").cautions)
+    other = sightline.compare("demo", scenes, "gradient", "gini", target=["dog", "cat", "owl"])
+    assert not any("judged before" in one for one in other.cautions)  # another question about the same picture
 
 
 def test_the_command_tells_failures_by_its_exit_code(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,8 +18,8 @@ from sightline.cli.main import main
 from sightline.demo.scenes import PICTURES, render
 from sightline.doctor.examine import examine
 from sightline.doctor.findings import Examination, Finding
-from sightline.doctor.network import gradients
 from sightline.doctor.preparing import preparation
+from sightline.doctor.slopes import gradients
 from sightline.doctor.trusting import trusted
 from sightline.doctor.verdict import Facts
 from sightline.doctor.verdict import verdict as answer_to
@@ -242,11 +242,15 @@ FACTS = Facts(broken=(), kept=8, flat=0, pictures=2, likely=0.9, judged=2, ahead
 @pytest.mark.parametrize(
     ("changes", "trust", "said"),
     [
-        ({}, "trust", "3.0 spreads better"),
+        ({}, "trust", "on 2 pictures its maps are 3.0 spreads better"),
         ({"flat": 2}, "do not trust", "the same everywhere"),
         ({"forgets": 0.85}, "do not trust", "hardly changes"),
         ({"forgets": -0.85}, "do not trust", "only turned round"),
         ({"ahead": 0.2}, "do not trust", "not those that matter"),
+        ({"ahead": 0.2, "judged": 1}, "unclear", "may be chance"),
+        ({"ahead": -6.8, "judged": 1}, "do not trust", "6.8 spreads worse"),
+        ({"ahead": 0.2, "judged": 1, "forgets": 0.6}, "do not trust", "on one picture"),
+        ({"knows": False}, "unclear", "no map of it is right or wrong"),
         ({"ahead": None, "likely": 0.01}, "unclear", "gives what is explained 1.0%"),
         ({"missing": 0.4}, "care", "misses up to 40%"),
         ({"alike": 0.95}, "care", "hardly why this class"),
@@ -260,6 +264,129 @@ def test_the_answer_and_its_words(changes: dict[str, Any], trust: str, said: str
     assert found == trust
     assert said in words
     assert bool(advice) == (trust != "trust")
+
+
+class Colour(nn.Module):
+    """Knows red, green and blue pictures: logits of three labels, which `end` makes into what a network gives."""
+
+    def __init__(self, end: Any = None, strength: float = 12.0, bias: float = -4.0) -> None:
+        super().__init__()
+        self.conv, self.norm, self.head = (
+            nn.Conv2d(3, 3, 1, bias=False),
+            nn.Conv2d(3, 3, 1, bias=False),
+            nn.Linear(3, 3),
+        )
+        with torch.no_grad():
+            self.conv.weight.copy_(torch.eye(3)[..., None, None])
+            self.norm.weight.copy_(torch.eye(3)[..., None, None])
+            self.head.weight.copy_(strength * torch.eye(3))
+            self.head.bias.fill_(bias)
+        self.end, self.between = end or (lambda scores: scores), lambda values: values
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        return self.end(self.head(self.norm(self.between(self.conv(given))).mean((2, 3))))
+
+
+def coloured(count: int = 6) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    places = [np.eye(3)[place % 3][:, None, None] for place in range(count)]
+    return [(0.6 * one + 0.2 * rng.random((3, SIZE, SIZE))).astype(np.float32) for one in places]
+
+
+def colour_finding(check: str, network: nn.Module, head: str = "auto", given: Any = None) -> Finding:
+    return finding(examine(wrap(network, head=head), given or coloured(), []), check)
+
+
+@pytest.mark.parametrize(
+    ("end", "head", "bias", "verdict", "said"),
+    [
+        (None, "sigmoid", -4.0, "ok", "3 labels, each by itself: the likeliest has 9"),
+        (torch.sigmoid, "auto", -4.0, "ok", "and 1.0 of them are above 50% on average"),
+        (torch.sigmoid, "auto", -14.0, "care", "none of the 3 labels gets more than"),
+        (lambda scores: scores[:, :1], "auto", -4.0, "ok", "one answer: “class 1” has"),
+        (lambda scores: scores[:, :1], "auto", -9.0, "care", "more than 50% in 0 of them"),
+        (lambda scores: scores.softmax(1), "auto", -4.0, "ok", "3 classes for 6 pictures"),
+    ],
+)
+def test_answers_are_told_in_the_terms_of_the_head(end: Any, head: str, bias: float, verdict: str, said: str) -> None:
+    one = colour_finding("the scores are alive", Colour(end, bias=bias), head)
+    assert (one.verdict, said in one.words) == (verdict, True), one
+    assert ("mean top probability" in one.words) == (end is not None and "classes for" in said)
+
+
+def test_what_the_scores_are_read_as_is_told() -> None:
+    assert "labels that are each true or not" in colour_finding("what the scores mean", Colour(), "sigmoid").words
+    assert "say --head sigmoid" in colour_finding("what the scores mean", Colour()).words
+    shares = colour_finding("what the scores mean", Colour(lambda scores: scores.sigmoid() * 1.0))
+    assert shares.verdict == "care"  # the graph ends in a product, and the numbers may be either
+    assert "--head" in shares.advice
+
+
+def test_probabilities_that_are_0_and_1_are_sent_back_to_their_logits() -> None:
+    def hard(scores: torch.Tensor) -> torch.Tensor:
+        return functional.one_hot(scores.argmax(1), 3).float()
+
+    found = examine(wrap(Colour(hard)), coloured(), [])
+    assert "without its last softmax" in finding(found, "the scores are alive").advice
+    assert "behind the last layer" in finding(found, "gradients at the layers").advice
+
+
+def test_where_gradients_are_cut_off_is_named() -> None:
+    network = Colour()
+    network.between = lambda values: (values * 64).round() / 64
+    one = colour_finding("gradients at the layers", network)
+    assert "none reaches conv for any picture (1 of the 3" in one.words
+    assert "just before norm" in one.advice
+
+
+def test_the_layer_where_pictures_become_alike_is_named() -> None:
+    network = Colour()
+    nn.init.zeros_(network.norm.weight)
+    found = examine(wrap(network), coloured(), [METHODS.make("gradient")])
+    assert "from layer norm on" in finding(found, "the scores are alive").words
+    assert "occlusion" not in finding(found, "gradients at the pixels").advice
+    assert found.methods[0].trust == "not asked"
+
+
+def test_nothing_is_concluded_of_methods_on_a_network_that_knows_nothing() -> None:
+    found = examine(wrap(Body()), pixels(), [METHODS.make("gradient")])
+    assert finding(found, "what it knows of these pictures").verdict == "care"
+    assert found.methods[0].trust == "unclear"
+    assert "no map of it is right or wrong" in found.methods[0].words
+    taught = examine(wrap(Colour()), coloured(), [METHODS.make("gradient")], quick=True)
+    assert finding(taught, "what it knows of these pictures").verdict == "ok"  # colours survive scrambling, and tell
+    assert "no map of it" not in taught.methods[0].words
+    one_sort = [coloured()[0] + place / 100 for place in range(4)]
+    assert colour_finding("what it knows of these pictures", Colour(), given=one_sort).verdict == "care"
+    assert finding(examine(load("demo"), SCENES, []), "what it knows of these pictures").verdict == "ok"
+
+
+def test_weights_of_half_the_bits_are_examined_and_told() -> None:
+    scenes = [np.full((8, 8, 3), 20 + 200 * np.eye(3)[place % 3], np.uint8) for place in range(6)]
+    found = examine(wrap(Colour().half(), preparation="0-1"), scenes, [])
+    assert found.healthy
+    assert "network.float()" in finding(found, "its numbers").advice
+    assert finding(found, "the preparation").verdict != "wrong"
+
+
+class Turned(nn.Module):
+    """Surer of red than of blue pictures, a little and always."""
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        red, blue = given[:, 0].mean((1, 2)), given[:, 2].mean((1, 2))
+        return functional.pad((2 + 0.3 * (red - blue).sign())[:, None], (0, 9))
+
+
+def test_channels_that_may_be_the_other_way_round_are_told_with_care() -> None:
+    scenes = [np.full((8, 8, 3), (20, 90, 220 + place), np.uint8) for place in range(8)]
+    classifier = wrap(Turned(), head="softmax", preparation="0-1")
+    one = preparation(classifier, [prepare(image, place, classifier) for place, image in enumerate(scenes)])
+    assert one.verdict == "care"
+    assert "BGR in place of RGB" in one.words
+    assert "bgr" in one.advice
+    right = wrap(Turned(), head="softmax", preparation="bgr, 0-1")
+    found = preparation(right, [prepare(image, place, right) for place, image in enumerate(scenes)])
+    assert "in place of" not in found.words
 
 
 def test_a_layer_without_a_gradient_is_named() -> None:
@@ -279,7 +406,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert json.loads(Path("found.json").read_text())["healthy"] is True
     Path("raw.py").write_text("import sightline\ndef make():\n    return sightline.load('demo').function\n")
     assert main(["doctor", "--model", "raw.py:make", "--methods", "none"]) == 0  # nobody told its preparation
-    assert "nothing is wrong, but look at: the preparation" in capsys.readouterr().out
+    assert "nothing is wrong, but look at: what it knows of these pictures, the preparation" in capsys.readouterr().out
     Path("ill.py").write_text("import torch\ndef make():\n    return lambda pixels: pixels.sum((2, 3)) * 0\n")
     assert main(["doctor", "--model", "ill.py:make", "--methods", "none", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["healthy"] is False

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import sightline
@@ -125,14 +127,49 @@ def test_a_network_is_quiet_no_longer_than_the_error(tmp_path: object) -> None:
     assert all(parameter.requires_grad for parameter in careless.parameters())
 
 
-@pytest.mark.parametrize("name", ["map.png", "map.npy", "folder"])
-def test_a_result_is_saved_by_the_name_it_is_given(tmp_path, name: str) -> None:  # type: ignore[no-untyped-def]
-    place = one().save(tmp_path / name)
-    assert place.exists()
-    if name == "folder":
-        assert {file.name for file in place.iterdir()} == {"map.npy", "overlay.png", "attribution.json"}
-    if name == "map.npy":
-        assert np.load(place).shape == (20, 24)
+EVERYTHING = {"map.npy", "overlay.png", "attribution.json"}
+
+
+@pytest.mark.parametrize("name", ["map.png", "new/map.JPG", "map.webp"])
+def test_a_drawing_is_saved_by_the_name_it_is_given(tmp_path: Path, name: str) -> None:
+    found = one()
+    place = found.save(tmp_path / name)
+    assert place == tmp_path / name
+    with Image.open(place) as image:
+        assert image.size == found.to_pil().size
+
+
+@pytest.mark.parametrize("name", ["map.npy", "map.NPY"])
+def test_a_raw_map_is_saved_by_the_name_it_is_given(tmp_path: Path, name: str) -> None:
+    found = one()
+    assert np.array_equal(np.load(found.save(tmp_path / name)), found.map)
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["folder", "new/folder", "there.1"])
+def test_a_result_is_saved_whole_into_a_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "there.1").mkdir()
+    assert {file.name for file in one().save(tmp_path / name).iterdir()} == EVERYTHING
+
+
+@pytest.mark.parametrize("name", ["map.pdf", "map.tiff", "map.npz", "map.json"])
+def test_a_result_is_not_saved_under_a_name_that_promises_another_file(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=r"saved as a drawing \(\.png.*figure\(result\)\.savefig"):
+        one().save(tmp_path / name)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["taken", "taken/map.png", "taken/map.npy"])
+def test_a_place_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(UsageError, match="cannot be written"):
+        one().save(tmp_path / name)
+
+
+def test_a_drawing_tells_what_its_numbers_are_in() -> None:
+    assert one("grad-cam").units == "in the method's own units"
+    assert one("integrated-gradients").units == "score per pixel"
+    assert one("partition-shap(evaluations=9, score=probability)").units == "probability per pixel"
 
 
 def test_methods_can_be_called_on_a_module_with_a_class_index() -> None:

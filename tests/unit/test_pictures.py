@@ -120,7 +120,7 @@ def test_the_scale_says_what_it_shows() -> None:
     assert scale_of(np.stack([SIGNED, SIGNED * 3])) == Scale(-6, 6)
     assert (
         Scale(0, 0.0341, "positive", percentile=99).words()
-        == "scale 0 to 0.0341, positive part only, up to 1 % share the end colour"
+        == "scale 0 to 0.0341, positive part only, up to 1% share the end colour"
     )
     assert scale_of(np.full((2, 2), 3.0)).words() == "3 everywhere, flat"
     assert scale_of(np.array([[0, 1e-12]])).words() == "scale 0 to 1e-12"

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from sightline.errors import MissingExtraError, NonFiniteError, SpecError, UsageError
-from sightline.pictures.figures import figure_bytes, method_grid, occluded_grid, panels, save_figure, shared_scales
+from sightline.pictures.axes import figure_bytes
+from sightline.pictures.figures import method_grid, occluded_grid, panels, save_figure, shared_scales
 from sightline.pictures.overlay import overlay
 from sightline.pictures.scale import Scale
 from sightline.pictures.style import Style
@@ -42,7 +43,7 @@ def test_panels_show_the_original_the_map_and_the_overlay() -> None:
     assert {"picture", "map", "overlay"} <= texts(figure)
     bars = [inset for axis in figure.axes for inset in axis.child_axes]
     assert len(bars) == 2
-    assert bars[0].get_xlabel() == "up to 1 % share the end colour"
+    assert bars[0].get_xlabel() == "up to 1% share the end colour"
     assert len(figure_bytes(figure)) > 1000
 
 
@@ -127,7 +128,8 @@ def test_figures_leave_matplotlib_as_it_was() -> None:
         # Asking for the backend's name would itself import pyplot.
         "now = lambda: {k: matplotlib.rcParams[k] for k in matplotlib.rcParams if k != 'backend'}\n"
         "before = now()\n"
-        "from sightline.pictures.figures import figure_bytes, panels\n"
+        "from sightline.pictures.axes import figure_bytes\n"
+        "from sightline.pictures.figures import panels\n"
         "figure_bytes(panels(np.zeros((9, 9, 3), np.uint8), np.eye(9)), 'svg')\n"
         "sys.exit('matplotlib.pyplot' in sys.modules or before != now())"
     )

@@ -128,9 +128,28 @@ def test_log_probabilities_are_of_the_head(head: Head) -> None:
     assert torch.equal(log_probabilities(two[None], head), log_probabilities(two, head)[None])
 
 
+class Unsure(torch.nn.Module):
+    """As `Bright`, but of five hundred classes, none of which it is ever sure of: an untrained network's scores."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        bright = pixels.pow(4).mean((1, 2, 3)).clamp(max=0.04) * 100
+        others = 0.01 * torch.arange(500.0)[None].expand(len(pixels), -1).sin()
+        return torch.cat([others, bright[:, None]], 1)
+
+
+def test_a_network_that_is_never_sure_is_swayed_by_its_odds() -> None:
+    found = plant(Unsure(), DARK, target=500, side=0.3, steps=20)
+    assert found.left_out == 0
+    assert (found.with_ < 0.5).all()  # sure it never is
+    odds = [p / (1 - p) for p in (found.with_, found.without)]
+    assert (odds[0] >= 9 * odds[1]).all()
+    with pytest.raises(NotSupportedError, match="decides in no picture"):  # the likelier class, but by a little
+        plant(Unsure(), DARK, target=500, patch=torch.full((3, 12, 12), 0.6))
+
+
 def test_it_gives_up_where_nothing_comes() -> None:
     passes = Passes(Bright())
-    with passes, pytest.raises(NotSupportedError, match=r"found by 120 steps.*untrained network may respond to none"):
+    with passes, pytest.raises(NotSupportedError, match=r"found by 120 steps.*no evidence that could be planted"):
         plant(passes, DARK, target=2, side=0.3)
 
 

@@ -12,9 +12,10 @@ from sightline.attribution.activation.grad_cam import GradCam
 from sightline.attribution.result import Attribution, Explained
 from sightline.attribution.table import METHODS
 from sightline.evaluation.table import METRICS
+from sightline.percent import percent
 from sightline.pictures.style import Style
 from sightline.reports.report import report_html
-from sightline.reports.words import percent, question_of, words_of
+from sightline.reports.words import question_of, words_of
 
 
 def test_what_methods_and_metrics_are_called() -> None:
@@ -29,8 +30,8 @@ def test_what_methods_and_metrics_are_called() -> None:
     assert all(name[0].isupper() or name.startswith("iGOS") for name in called.values())
 
 
-def test_probabilities_are_never_none_or_all_where_they_are_not() -> None:
-    told = {1: "100.0 %", 0.99999: "over 99.9 %", 0.5: "50.0 %", 0.00001: "under 0.1 %", 0: "0.0 %"}
+def test_probabilities_are_never_told_as_none_or_all() -> None:
+    told = {1: "over 99.9%", 0.9994: "99.9%", 0.5: "50.0%", 0.0006: "0.1%", 0.0004: "under 0.1%", 0: "under 0.1%"}
     assert {value: percent(value) for value in told} == told
 
 

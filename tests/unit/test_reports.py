@@ -317,7 +317,7 @@ def test_the_page_loads_nothing_and_allows_only_its_own_script() -> None:
 def test_the_page_says_what_was_found() -> None:
     text = Elements(page(attribution(), failures=[{"picture": "bad.jpg", "reason": "cut off"}])).text
     for words in (
-        "Why does the network see “dog”?", "90.0 %", "Grad-CAM", "The map is flat: it is zero everywhere.",
+        "Why does the network see “dog”?", "90.0%", "Grad-CAM", "The map is flat: it is zero everywhere.",
         "1 picture could not be explained", "bad.jpg", "cut off", "cut away before the network saw it", "net",
     ):  # fmt: skip
         assert words in text

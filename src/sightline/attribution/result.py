@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,10 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sightline.attribution.base import Method
+from sightline.attribution.kept import keep
 from sightline.images.frame import Frame
 from sightline.images.load import Picture
 from sightline.images.shapes import Point, Region, points, regions
 from sightline.images.thresholds import THRESHOLDS, Threshold
+from sightline.percent import percent
 from sightline.pictures.bars import with_colour_bar
 from sightline.pictures.overlay import UNSEEN, overlay
 from sightline.pictures.sheets import png
@@ -156,12 +157,19 @@ class Attribution:
         drawn = Image.fromarray(self.overlay(style))
         if (times := _READABLE_WIDTH // drawn.width) > 1:
             drawn = drawn.resize((drawn.width * times, drawn.height * times), Image.Resampling.BICUBIC)
-        return with_colour_bar(np.asarray(drawn), scale, style.table(scale), self.title, note)
+        return with_colour_bar(np.asarray(drawn), scale, style.table(scale), self.title, note, self.units)
+
+    @property
+    def units(self) -> str:
+        """What the numbers of the map are in, as a drawing's scale says it."""
+        if not self.method.traits.complete:
+            return "in the method's own units"
+        return f"{'probability' if getattr(self.method, 'score', '') == 'probability' else 'score'} per pixel"
 
     @property
     def title(self) -> str:
         """One line above a drawing."""
-        return f"{self.target.label} {self.target.probability:.1%} · {self.method}"
+        return f"{self.target.label} {percent(self.target.probability)} · {self.method}"
 
     def show(self, style: Style = PLAIN) -> None:
         """Show the drawing: in the notebook, else in the system's picture viewer."""
@@ -215,30 +223,17 @@ class Attribution:
         """Keep the drawing, the raw map, or all of it.
 
         Args:
-            place: `dog.png` (or .jpg, .webp) for the drawing with its colour bar, `dog.npy` for the raw map, else a
-                folder for everything: `map.npy`, `overlay.png` in the picture's frame, `attribution.json`.
+            place: `dog.png` (or .jpg, .webp) for the drawing with its colour bar, `dog.npy` for the raw map; a name
+                without a suffix, or a folder that is there, for everything: `map.npy`, `overlay.png` in the picture's
+                frame, `attribution.json`.
 
         Returns:
             where it was written.
-        """
-        place = Path(place)
-        if place.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"):
-            self.to_pil().save(place)
-        elif place.suffix.lower() == ".npy":
-            np.save(place, self.map, allow_pickle=False)
-        else:
-            self._save_all(place)
-        return place
 
-    def _save_all(self, place: Path) -> None:
-        """Everything into a folder, the JSON last: a reader that finds it finds the rest."""
-        place.mkdir(parents=True, exist_ok=True)
-        np.save(place / "map.npy", self.map, allow_pickle=False)
-        for name, values in self.arrays.items():
-            np.save(place / f"{name}.npy", values, allow_pickle=False)
-        (place / "overlay.png").write_bytes(png(self.overlay()))
-        record = self.record() | {"files": {"map": "map.npy", "overlay": "overlay.png"}}
-        (place / "attribution.json").write_text(json.dumps(record, indent=2, ensure_ascii=False), "utf-8")
+        Raises:
+            UsageError: another suffix, or a place that cannot be written.
+        """
+        return keep(self, Path(place))
 
     def _repr_html_(self) -> str:
         image = base64.b64encode(png(np.asarray(self.to_pil()))).decode()

@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.cli.comparing import listed
-from sightline.cli.parser import Parser, whole
+from sightline.cli.parser import Parser, listed, whole
 from sightline.errors import UsageError
 
 if TYPE_CHECKING:
     from sightline.runs.benchmark import Setting
     from sightline.runs.benchmark_plan import Foretold
+    from sightline.runs.unfinished import Unfinished
 
-RECORD, PAGE = "leaderboard.json", "leaderboard.md"
+RECORD, PAGE, UNFINISHED = "leaderboard.json", "leaderboard.md", "leaderboard.unfinished.jsonl"
 _DEAREST = 5
 _ON_TOP = "At the pace of passes measured just now; drawing scenes and judging the maps come on top."
 _EXAMPLES = """examples:
@@ -25,7 +25,9 @@ _EXAMPLES = """examples:
   sightline benchmark --minutes 60 --out leaderboard
 
 What it will take is told before it begins. Without --quick: 20 scenes of each sort, every method at its defaults, and
-small networks trained again without what a map points at (ROAR) and on random labels."""
+small networks trained again without what a map points at (ROAR) and on random labels.
+
+A run that is broken off loses no more than the method it was at: the same command, with the same --out, goes on."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -68,31 +70,44 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the contest, write its record and its page; the exit code."""
     from sightline.reports.leaderboard import page, rows_of
-    from sightline.runs.benchmark import benchmark, setting
-    from sightline.runs.benchmark_plan import foretold, within
+    from sightline.runs.benchmark import benchmark, setting, unfinished
 
     names = listed(arguments.methods, [])
     wanted = setting([] if "all" in names else names, quick=arguments.quick, seed=arguments.seed)
-    if arguments.plan or arguments.minutes is not None or not arguments.quiet:
-        known = foretold(wanted)
-        if arguments.minutes is not None:
-            wanted = within(wanted, known, arguments.minutes)
-        if arguments.plan or not arguments.quiet:
-            print(_plan_words(wanted, known), file=sys.stdout if arguments.plan else sys.stderr, flush=True)
-    if arguments.plan:
-        return 0
-    place = arguments.page or arguments.out / PAGE
-    for folder in (arguments.out, place.parent):  # before the hours, not after them
-        _made(folder)
-    record = benchmark(wanted, (lambda _: None) if arguments.quiet else _say)
-    (arguments.out / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    place.write_text(page(record), encoding="utf-8")
+    with unfinished(wanted, arguments.out / UNFINISHED) as kept:
+        wanted = _planned(arguments, wanted, kept)
+        if arguments.plan:
+            return 0
+        place = arguments.page or arguments.out / PAGE
+        for folder in (arguments.out, place.parent):  # before the hours, not after them
+            _made(folder)
+        record = benchmark(wanted, (lambda _: None) if arguments.quiet else _say, kept)
+        (arguments.out / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        place.write_text(page(record), encoding="utf-8")
+        kept.finish()
     print(_table(rows_of(record)))
     for one in record["refused"]:
         print(f"not run: {one['spec']}: {one['reason']}")
     print(arguments.out / RECORD)
     print(place)
     return 0
+
+
+def _planned(arguments: argparse.Namespace, wanted: Setting, kept: Unfinished) -> Setting:
+    """The setting that fits into the minutes given; what it will take is told."""
+    from sightline.runs.benchmark_plan import foretold, still, within
+
+    if not arguments.plan and arguments.minutes is None and arguments.quiet:
+        return wanted
+    known = still(foretold(wanted), wanted.small, kept.done)
+    if arguments.minutes is not None:
+        wanted = within(wanted, known, arguments.minutes)
+    if arguments.plan or not arguments.quiet:
+        words = _plan_words(wanted, known)
+        if kept.done:
+            words += f"\nGoes on with {len(kept.done)} pieces that were done before: {kept.place}"
+        print(words, file=sys.stdout if arguments.plan else sys.stderr, flush=True)
+    return wanted
 
 
 def _made(folder: Path) -> None:
@@ -106,13 +121,13 @@ def _plan_words(wanted: Setting, known: Foretold) -> str:
     """How long what is left of a benchmark will take, and what takes longest."""
     from sightline.cli.planning import duration
 
-    kept = {method: seconds for method, seconds in known.contest.items() if method in wanted.methods}
-    dearest = sorted(kept, key=lambda method: -kept[method])[:_DEAREST]
-    named = ", ".join(f"{method} {duration(kept[method])}" for method in dearest)
-    named += ", …" if len(kept) > len(dearest) else ""
-    lines = [f"About {duration(sum(kept.values()))} for {known.maps} maps of each of {len(kept)} methods: {named}"]
+    left = {method: seconds for method, seconds in known.contest.items() if method in wanted.methods and seconds}
+    dearest = sorted(left, key=lambda method: -left[method])[:_DEAREST]
+    named = ", ".join(f"{method} {duration(left[method])}" for method in dearest)
+    named += ", …" if len(left) > len(dearest) else ""
+    lines = [f"About {duration(sum(left.values()))} for {known.maps} maps of each of {len(left)} methods: {named}"]
     if wanted.small is not None:
-        each = [seconds for method, seconds in known.each_again.items() if method in kept]
+        each = [seconds for method, seconds in known.each_again.items() if method in wanted.methods and seconds]
         again = duration(known.again + sum(each))
         lines.append(f"About {again} for training again with the cheap ones ({len(each)}).")
     if known.untold:

@@ -1,4 +1,4 @@
-"""What `sightline explain` refuses before anything heavy begins: files that are not there, words that do not fit."""
+"""What the commands refuse before anything heavy begins: files that are not there, words that do not fit."""
 
 from __future__ import annotations
 
@@ -40,13 +40,18 @@ def read_labels(file: str | None) -> list[str] | None:
     return [line.strip() for line in lines]
 
 
-def check_files(arguments: argparse.Namespace, pictures: Sequence[Given]) -> None:
-    """Refuse, before anything heavy, files that are not there and figures that cannot be drawn."""
+def check_network_files(arguments: argparse.Namespace) -> None:
+    """Refuse weights and class names that are not there, before the network is loaded."""
     from sightline.runs.pictures import existing_file
 
     for word, what in ((arguments.weights, "weights"), (arguments.labels, "labels")):
         if word is not None:
             existing_file(word, what)
+
+
+def check_files(arguments: argparse.Namespace, pictures: Sequence[Given]) -> None:
+    """Refuse, before anything heavy, files that are not there and figures that cannot be drawn."""
+    check_network_files(arguments)
     if arguments.figure is None:
         given = [word for word in ("--rows", "--figure-kind") if word in arguments.words]
         if given:

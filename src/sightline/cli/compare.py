@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.cli.checks import check_masks, check_target
-from sightline.cli.comparing import add_how, contest_of_words, listed, methods_of, perform
+from sightline.cli.checks import check_masks, check_network_files, check_target
+from sightline.cli.comparing import add_how, contest_of_words, methods_of, metrics_of, perform
 from sightline.cli.maps import add_maps, folders_of
 from sightline.cli.network import add_network, classifier_of
 from sightline.cli.parser import Parser
@@ -61,20 +61,18 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the words say; the exit code."""
-    from sightline.runs.pictures import existing_file, given_pictures, with_masks
+    from sightline.runs.pictures import given_pictures, with_masks
 
     if arguments.mask and arguments.boxes:
         raise UsageError("--mask and --boxes both say where the objects are: give one of them")
     folders = folders_of(arguments.maps or ())
     pictures = with_masks(given_pictures(arguments.pictures), arguments.mask or [])
-    for word, what in ((arguments.weights, "weights"), (arguments.labels, "labels")):
-        if word is not None:
-            existing_file(word, what)
+    check_network_files(arguments)
     with contextlib.redirect_stdout(sys.stderr):
-        from sightline.evaluation.evaluate import as_metrics
         from sightline.runs.truth.maps import maps_of
 
-        metrics = as_metrics(listed(arguments.metrics, METRICS))
+        known = arguments.boxes is not None or all(one.mask is not None for one in pictures)
+        metrics = metrics_of(arguments, METRICS, truth=known)
         methods = methods_of(arguments) if arguments.methods or not folders else ()
         truth = None if arguments.boxes is None else _truth(arguments.boxes)
         check_masks(metrics, pictures if truth is None else [], given=bool(arguments.mask))

@@ -1,4 +1,4 @@
-"""What `sightline compare` and `sightline evaluate` share: options, progress, the plan, and what they print."""
+"""What `sightline compare` and `sightline evaluate` share: options, the plan, and what they print."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sightline.cli.explain import SOME_FAILED
-from sightline.cli.parser import Parser, whole
-from sightline.errors import SpecError
+from sightline.cli.network import add_passes
+from sightline.cli.parser import Parser, listed, whole
+from sightline.cli.watching import Watch
 
 if TYPE_CHECKING:
     from sightline.evaluation.base import Metric
     from sightline.evaluation.comparison import Comparison
     from sightline.models.classifier import Classifier
-    from sightline.runs.contest_book import Contest, Entry, Judged
+    from sightline.runs.contest_book import Contest, Entry
 
 
 class Work(Protocol):
@@ -41,15 +42,14 @@ def add_how(parser: Parser, metrics: str, out: str) -> None:
         "the network supports",
     )
     how.add_argument(
-        "--metrics", "--metric", action="append", metavar="LIST", help=f"who judges, likewise (default: {metrics})"
+        "--metrics",
+        "--metric",
+        action="append",
+        metavar="LIST",
+        help=f"who judges, likewise; all: every metric that the truth allows (default: {metrics})",
     )
     how.add_argument("--budget", type=whole(1), metavar="N", help="leave out methods of more passes a picture")
-    how.add_argument("--layer", metavar="L", help="where methods look that look at a layer (default: found)")
-    how.add_argument("--precision", choices=("float32", "fast"), default="float32", help="fast: bfloat16")
-    how.add_argument(
-        "--runtime", choices=("auto", "eager", "openvino"), default="auto", help="eager: torch alone (default: auto)"
-    )
-    how.add_argument("--device", metavar="D", help="as torch names it: cpu, cuda, cuda:1, mps")
+    add_passes(how)
     how.add_argument(
         "--seed",
         type=whole(0),
@@ -64,32 +64,6 @@ def add_how(parser: Parser, metrics: str, out: str) -> None:
     given.add_argument("--quiet", action="store_true", help="no plan and no progress")
 
 
-def listed(words: Sequence[str] | None, default: Sequence[str]) -> list[str]:
-    """Names of a list with commas between, which brackets and quotes protect.
-
-    Raises:
-        SpecError: an empty name, or a bracket that is not closed.
-    """
-    if not words:
-        return list(default)
-    return [name for text in words for name in _split(text)]
-
-
-def _split(text: str) -> list[str]:
-    parts, depth, quoted = [""], 0, False
-    for letter in text:
-        quoted ^= letter == '"'
-        depth += 0 if quoted else (letter == "(") - (letter == ")")
-        if letter == "," and depth == 0 and not quoted:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    names = [part.strip() for part in parts]
-    if not all(names):
-        raise SpecError(f"a name is missing in {text!r}: give names with commas between, as in grad-cam,occlusion")
-    return names
-
-
 def methods_of(arguments: argparse.Namespace) -> Any:
     """The methods as `compare` takes them, read before anything heavy."""
     from sightline.attribution.table import METHODS
@@ -100,6 +74,30 @@ def methods_of(arguments: argparse.Namespace) -> Any:
         others = [METHODS.make(name) for name in names if name != ALL]
         return [*others, *(value for name in METHODS if (value := METHODS.make(name)) not in others)] if others else ALL
     return [METHODS.make(name) for name in names]
+
+
+def metrics_of(arguments: argparse.Namespace, default: Sequence[str], *, truth: bool) -> tuple[Metric, ...]:
+    """The metrics; `all` are those of the table, without those that need to know where the object is if nobody does.
+
+    Args:
+        arguments: the words.
+        default: where none is named.
+        truth: whether it is known of every picture where the object is.
+    """
+    from sightline.evaluation.evaluate import as_metrics
+    from sightline.evaluation.table import METRICS
+    from sightline.runs.compare import ALL
+
+    names = listed(arguments.metrics, default)
+    if ALL not in names:
+        return as_metrics(names)
+    every = [METRICS.make(name) for name in METRICS]
+    left_out = [one.name for one in every if one.traits.needs_mask and not truth]
+    if left_out:
+        print(f"left out, as nobody said where the object is: {', '.join(left_out)}", file=sys.stderr)
+    named = as_metrics([name for name in names if name != ALL]) if len(set(names)) > 1 else ()
+    known = {one.name for one in named}
+    return (*named, *(one for one in every if one.name not in known and one.name not in left_out))
 
 
 def contest_of_words(
@@ -138,7 +136,7 @@ def perform(arguments: argparse.Namespace, classifier: Classifier, work: Work, n
             print(words, file=printed if folder is None else sys.stderr)
         if folder is None:
             return 0
-        watch = _Watch(contest, quiet=arguments.quiet)
+        watch = Watch(contest, quiet=arguments.quiet)
         contest = dataclasses.replace(contest, order=dataclasses.replace(contest.order, progress=watch.passes))
         with watch:
             found, manifest = compare_into(
@@ -206,51 +204,3 @@ def shown_lines(text: str) -> str:
     from sightline.reports.names import shown
 
     return "\n".join(shown(line) for line in text.split("\n"))
-
-
-class _Watch:
-    """Progress on stderr: a bar where that is a terminal, else a line a picture; failures are always told."""
-
-    def __init__(self, contest: Contest, *, quiet: bool) -> None:
-        from sightline.evaluation.baselines import BASELINES
-
-        self._rows = len(contest.order.methods) + len(contest.maps) + len(BASELINES)
-        self._pictures, self._quiet, self._last = len(contest.entries), quiet, -1
-        self._bar: Any = None
-
-    def __enter__(self) -> None:
-        if not self._quiet and sys.stderr.isatty():
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=self._rows * self._pictures, unit="map", file=sys.stderr, leave=False)
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def passes(self, done: int, expected: int) -> None:
-        """Passes of the question at hand."""
-        if self._bar is not None:
-            self._bar.set_postfix_str(f"pass {done} of {expected}")
-
-    def see(self, found: Judged | Mapping[str, str]) -> None:
-        """A map is judged, or something failed."""
-        from sightline.reports.names import shown
-
-        if isinstance(found, Mapping):
-            what = " ".join(found[key] for key in ("picture", "method", "metric") if found[key])
-            self._line(f"{shown(what)}: {shown(found['reason'])}")
-            return
-        if self._bar is not None:
-            self._bar.update()
-            self._bar.set_description_str(shown(found.row))
-        elif not self._quiet and found.place != self._last:
-            self._last = found.place
-            label, likely = shown(found.explained.label), found.explained.probability
-            self._line(f"[{found.place + 1}/{self._pictures}] {shown(found.ready.picture.name)}: {label} {likely:.1%}")
-
-    def _line(self, text: str) -> None:
-        if self._bar is not None:
-            self._bar.write(text, file=sys.stderr)
-        else:
-            print(text, file=sys.stderr, flush=True)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.cli.checks import check_figure, check_target
+from sightline.cli.checks import check_figure, check_network_files, check_target
 from sightline.cli.explain import SOME_FAILED
 from sightline.cli.network import add_network, classifier_of
 from sightline.cli.parser import Parser, whole
@@ -50,12 +50,10 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the words say; the exit code."""
-    from sightline.runs.pictures import existing_file, given_pictures, readable
+    from sightline.runs.pictures import given_pictures, readable
 
     given = given_pictures(arguments.pictures)
-    for word, what in ((arguments.weights, "weights"), (arguments.labels, "labels")):
-        if word is not None:
-            existing_file(word, what)
+    check_network_files(arguments)
     if arguments.figure is not None:
         check_figure(arguments.figure, given)
     elif arguments.rows is not None:

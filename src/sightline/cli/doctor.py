@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.cli.comparing import listed
+from sightline.cli.checks import check_network_files
 from sightline.cli.network import add_answer, classifier_of
-from sightline.cli.parser import Parser
+from sightline.cli.parser import Parser, listed
 from sightline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ _EXAMPLES = """examples:
 
 Each method is held to the contract on this network (nothing of it changes, the same call gives the same map, another
 class another one, …), its maps are held against themselves moved elsewhere, and against those of the network when it
-forgets its training. That is about 400 passes for a cheap method.
+forgets its training. That is about 400 passes for a cheap method. Where the network answers these pictures hardly
+otherwise than scrambled ones (it is untrained, say), it is only told of methods whether they keep the contract.
 
 Give ten photographs or more that the network knows: without them four drawn scenes are shown to it, which tell little
 of any network but the built-in ones.
@@ -63,13 +64,11 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the words say; the exit code."""
-    from sightline.runs.pictures import existing_file, given_pictures, readable
+    from sightline.runs.pictures import given_pictures, readable
 
     drawn = not arguments.pictures
     given = given_pictures(arguments.pictures or _DRAWN)
-    for word, what in ((arguments.weights, "weights"), (arguments.labels, "labels")):
-        if word is not None:
-            existing_file(word, what)
+    check_network_files(arguments)
     out = None if arguments.out is None else _file(arguments.out)
     pictures = [one.source for one in readable(given, lambda line: print(line, file=sys.stderr, flush=True))]
     with contextlib.redirect_stdout(sys.stderr):

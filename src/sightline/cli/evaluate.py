@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.cli.checks import check_target
-from sightline.cli.comparing import add_how, contest_of_words, listed, methods_of, perform
+from sightline.cli.checks import check_network_files, check_target
+from sightline.cli.comparing import add_how, contest_of_words, methods_of, metrics_of, perform
 from sightline.cli.maps import add_maps, folders_of
 from sightline.cli.network import add_network, classifier_of
 from sightline.cli.parser import Parser, whole
@@ -49,20 +49,15 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the words say; the exit code."""
-    from sightline.runs.pictures import existing_file
-
     data = _place(arguments.data)
     truth_file = None if arguments.truth is None else _place(arguments.truth)
     folders = folders_of(arguments.maps or ())
-    for word, what in ((arguments.weights, "weights"), (arguments.labels, "labels")):
-        if word is not None:
-            existing_file(word, what)
+    check_network_files(arguments)
     with contextlib.redirect_stdout(sys.stderr):
-        from sightline.evaluation.evaluate import as_metrics
         from sightline.runs.truth.found import entries_of, truth_of
         from sightline.runs.truth.maps import maps_of
 
-        metrics = as_metrics(listed(arguments.metrics, METRICS))
+        metrics = metrics_of(arguments, METRICS, truth=True)
         methods = methods_of(arguments) if arguments.methods or not folders else ()
         truth = truth_of(data, truth_file)
         classifier = classifier_of(arguments)

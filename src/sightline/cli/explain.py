@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sightline.cli.checks import check_figure_kind, check_files, check_masks, check_target
-from sightline.cli.network import add_network, classifier_of
-from sightline.cli.parser import Parser, between, whole
+from sightline.cli.network import add_network, add_passes, classifier_of
+from sightline.cli.parser import Parser, between, listed, whole
 
 if TYPE_CHECKING:
     from sightline.attribution.result import Attribution
     from sightline.models.classifier import Classifier
+    from sightline.pictures.marks import Marks
     from sightline.pictures.style import Style
     from sightline.reports.manifest import Manifest
     from sightline.runs.pictures import Given
@@ -51,10 +52,13 @@ def add_arguments(parser: Parser) -> None:
         "--method",
         action="append",
         metavar="SPEC",
-        help="as in occlusion(window=75, stride=75); may repeat; `sightline methods`",
+        help="as in grad-cam,occlusion(window=75, stride=75); may repeat; `sightline methods`",
     )
     how.add_argument(
-        "--metric", action="append", metavar="SPEC", help="as in deletion(steps=28); may repeat; `sightline metrics`"
+        "--metric",
+        action="append",
+        metavar="SPEC",
+        help="as in insertion,deletion(steps=28); may repeat; `sightline metrics`",
     )
     how.add_argument(
         "--judge", action="store_true", help="how far to believe each map: beside random ones, about 400 passes a map"
@@ -69,12 +73,7 @@ def add_arguments(parser: Parser) -> None:
         metavar="SPEC",
         help="also boxes around what maps show: fixed(share=0.5), quantile(share=0.9) or otsu (default: otsu)",
     )
-    how.add_argument("--layer", metavar="L", help="where methods look that look at a layer (default: found)")
-    how.add_argument("--precision", choices=("float32", "fast"), default="float32", help="fast: bfloat16")
-    how.add_argument(
-        "--runtime", choices=("auto", "eager", "openvino"), default="auto", help="eager: torch alone (default: auto)"
-    )
-    how.add_argument("--device", metavar="D", help="as torch names it: cpu, cuda, cuda:1, mps")
+    add_passes(how)
     how.add_argument("--seed", type=whole(0), metavar="N", help="for methods that draw random numbers")
     _add_output(parser)
 
@@ -181,8 +180,8 @@ def _job(
     from sightline.runs.order import Order
     from sightline.runs.run import Job
 
-    methods = [METHODS.make(text) for text in arguments.method or []]
-    metrics = as_metrics(arguments.metric) if arguments.metric else ()
+    methods = [METHODS.make(text) for text in listed(arguments.method, ())]
+    metrics = as_metrics(listed(arguments.metric, ())) if arguments.metric else ()
     boxes = THRESHOLDS.make(arguments.boxes) if arguments.boxes else None
     check_masks(metrics, pictures, given=bool(arguments.mask) and boxes is None)
     check_figure_kind(arguments, [one.name for one in methods], len(pictures))
@@ -222,12 +221,12 @@ def _style(arguments: argparse.Namespace) -> Style:
     )
 
 
-def _figure(arguments: argparse.Namespace, style: Style) -> Callable[[list[Attribution]], bytes]:
-    from sightline.pictures.figures import figure_bytes
+def _figure(arguments: argparse.Namespace, style: Style) -> Callable[[list[Attribution], list[Marks]], bytes]:
+    from sightline.pictures.axes import figure_bytes
     from sightline.reports.figure import figure
 
-    def draw(results: list[Attribution]) -> bytes:
-        made = figure(results, kind=arguments.figure_kind, style=style, rows=arguments.rows)
+    def draw(results: list[Attribution], marks: list[Marks]) -> bytes:
+        made = figure(results, kind=arguments.figure_kind, style=style, rows=arguments.rows, marks=marks)
         return figure_bytes(made, Path(arguments.figure).suffix.lstrip(".").lower())
 
     return draw

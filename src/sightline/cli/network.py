@@ -1,4 +1,4 @@
-"""The options that name a network, and the network that they name."""
+"""The options that name a network and say how it is asked, and the network that they name."""
 
 from __future__ import annotations
 
@@ -40,6 +40,16 @@ def add_answer(add: Callable[..., object]) -> None:
     )
     add("--output", metavar="O", help="which of several outputs holds the scores: a name, or a place from 0")
     add("--temperature", type=above(0), default=1.0, metavar="T", help="divide the logits by it (default: 1)")
+
+
+def add_passes(how: argparse._ArgumentGroup) -> None:
+    """The options that say where in the network to look, and how it is asked."""
+    how.add_argument("--layer", metavar="L", help="where methods look that look at a layer (default: found)")
+    how.add_argument("--precision", choices=("float32", "fast"), default="float32", help="fast: bfloat16")
+    how.add_argument(
+        "--runtime", choices=("auto", "eager", "openvino"), default="auto", help="eager: torch alone (default: auto)"
+    )
+    how.add_argument("--device", metavar="D", help="as torch names it: cpu, cuda, cuda:1, mps")
 
 
 def classifier_of(arguments: argparse.Namespace) -> Classifier:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sightline.errors import UsageError, nearest, unknown
+from sightline.errors import SpecError, UsageError, nearest, unknown
 
 
 class Parser(argparse.ArgumentParser):
@@ -85,3 +85,29 @@ def above(low: float) -> Callable[[str], float]:
         return number
 
     return read
+
+
+def listed(words: Sequence[str] | None, default: Sequence[str]) -> list[str]:
+    """Names of a list with commas between, which brackets and quotes protect.
+
+    Raises:
+        SpecError: an empty name, or a bracket that is not closed.
+    """
+    if not words:
+        return list(default)
+    return [name for text in words for name in _split(text)]
+
+
+def _split(text: str) -> list[str]:
+    parts, depth, quoted = [""], 0, False
+    for letter in text:
+        quoted ^= letter == '"'
+        depth += 0 if quoted else (letter == "(") - (letter == ")")
+        if letter == "," and depth == 0 and not quoted:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    names = [part.strip() for part in parts]
+    if not all(names):
+        raise SpecError(f"a name is missing in {text!r}: give names with commas between, as in grad-cam,occlusion")
+    return names

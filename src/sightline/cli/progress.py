@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tqdm import tqdm
 
+from sightline.percent import percent
 from sightline.reports.names import shown
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Progress:
         elif self._bar is None and not self._quiet:
             target = found[0]["target"]
             self._line(
-                f"[{place + 1}/{len(self._pictures)}] {name}: {shown(target['label'])} {target['probability']:.1%}"
+                f"[{place + 1}/{len(self._pictures)}] {name}: {shown(target['label'])} {percent(target['probability'])}"
             )
 
     def _line(self, text: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
+from sightline.percent import percent
 from sightline.reports.names import shown
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def run_table(manifest: Manifest) -> str:
         rows.append(
             [
                 record["picture"],
-                f"{target['label']} {target['probability']:.1%}",
+                f"{target['label']} {percent(target['probability'])}",
                 record["method"]["spec"] + mark,
                 *(values.get(metric, "") for metric in metrics),
             ]

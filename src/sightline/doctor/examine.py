@@ -8,10 +8,13 @@ from typing import Any
 import torch
 
 from sightline.attribution.base import Method
+from sightline.doctor.answers import ALIVE, answers, meaning
 from sightline.doctor.families import families
 from sightline.doctor.findings import Examination, Finding, MethodFinding
-from sightline.doctor.network import answers, contract, gradients, modes
+from sightline.doctor.learnt import KNOWS, knowledge
+from sightline.doctor.network import contract, modes, numbers
 from sightline.doctor.preparing import preparation
+from sightline.doctor.slopes import gradients
 from sightline.doctor.trusting import QUICK, THOROUGH, Effort, trusted
 from sightline.errors import NonFiniteError, UsageError
 from sightline.models.classifier import Classifier
@@ -21,7 +24,7 @@ from sightline.types import Pixels
 
 MOST_EXPLAINED = 2
 """Pictures on which methods are tried; the network itself is looked at with all of them."""
-_HIDES_THE_REST = ("scores", "one finite row a picture", "the same answer twice", "the scores are alive")
+_HIDES_THE_REST = ("scores", "one finite row a picture", "the same answer twice", ALIVE)
 """Checks of the network without which no method can be judged."""
 
 
@@ -84,12 +87,13 @@ def _methods(
     """Each method, or of each family the first one that fits; none where the network itself hides the answer."""
     asked = families(pixels) if methods is None else [[method] for method in methods]
     ill = next((one for one in found if one.check in _HIDES_THE_REST and one.verdict == "wrong"), None)
+    knows = all(one.verdict == "ok" for one in found if one.check == KNOWS)
     for family in asked:
         if ill is not None or len(pixels) < 2:
             words = "the pictures differ in size" if ill is None else f"the network itself is wrong: {ill.check}"
             yield MethodFinding(method=str(family[0]), trust="not asked", words=words, advice="mend that first")
             continue
-        each = (trusted(classifier, pixels[:MOST_EXPLAINED], method, effort) for method in family)
+        each = (trusted(classifier, pixels[:MOST_EXPLAINED], method, effort, knows=knows) for method in family)
         refused = [one := next(each)]
         while one.trust == "refused" and (other := next(each, None)) is not None:
             refused.append(one := other)
@@ -103,6 +107,7 @@ def _alike(ready: Sequence[Prepared]) -> Pixels:
 
 def _network(classifier: Classifier, ready: Sequence[Prepared]) -> Iterator[Finding]:
     yield modes(classifier)
+    yield from numbers(classifier)
     with Passes(classifier) as passes:
         pixels = _alike(ready).to(passes.device)
         if len(pixels) < 2:
@@ -116,6 +121,10 @@ def _network(classifier: Classifier, ready: Sequence[Prepared]) -> Iterator[Find
             yield Finding(check="scores", verdict="wrong", words=str(error), advice=advice)
             return
         yield from contract(classifier, pixels)
-        yield answers(passes, pixels)
+        yield meaning(passes, pixels)
+        alive = answers(passes, pixels)
+        yield alive
+        if alive.verdict != "wrong":
+            yield knowledge(passes, pixels)
         yield preparation(classifier, ready)
-        yield from gradients(passes, pixels)
+        yield from gradients(passes, pixels, alive=alive.verdict != "wrong")

@@ -44,6 +44,22 @@ def preparation(classifier: Classifier, ready: Sequence[Prepared]) -> Finding:
             advice=f"look at the card of the weights, or try --preparation {best.preparation.text()!r}",
             numbers=numbers,
         )
+    if found.declared.unsure and all(one.unsure for one in found.others):
+        return Finding(
+            check=CHECK,
+            verdict="not asked",
+            words=f"{told}: it is no surer of these pictures than of noise, prepared in this way or another",
+            advice="such a network tells nothing of its preparation: look at the card of the weights",
+            numbers=numbers,
+        )
+    if (turned := found.turned) is not None:
+        return Finding(
+            check=CHECK,
+            verdict="care",
+            words=f"it is surer of these pictures when they are given as {turned.name} ({turned.words}; {told})",
+            advice=f"try --preparation {turned.preparation.text()!r} on pictures whose classes you know",
+            numbers=numbers,
+        )
     undeclared = classifier.preparation is None
     return Finding(
         check=CHECK,

@@ -63,14 +63,16 @@ class Effort:
 THOROUGH, QUICK = Effort(), Effort(pictures=1, copies=6, steps=4, stages=2)
 
 
-def trusted(classifier: Classifier, pixels: Pixels, method: Method, effort: Effort = THOROUGH) -> MethodFinding:
-    """One method on these prepared pictures, `b c h w`, two or more."""
+def trusted(
+    classifier: Classifier, pixels: Pixels, method: Method, effort: Effort = THOROUGH, *, knows: bool = True
+) -> MethodFinding:
+    """One method on these prepared pictures, `b c h w`, two or more; `knows`: whether the network knows any of them."""
     name, start = str(method), time.perf_counter()
     try:
         dear = _passes_of(classifier, pixels[:1], method) > DEAR
         report, case = check_on_network(method, classifier, pixels, few=dear)
         with Passes(classifier) as passes:
-            facts = _facts(passes, report, case, effort, dear=dear)
+            facts = _facts(passes, report, case, effort, dear=dear) if knows else _unknown(report)
     except (NotSupportedError, LayerError, UsageError) as error:
         return MethodFinding(method=name, trust="refused", words=str(error))
     except SightlineError as error:
@@ -128,6 +130,11 @@ def _facts(passes: Passes, report: Report, case: OnNetwork, effort: Effort, *, d
         alike=None if dear or case.other_map is None else similarity(case.alone, case.other_map, "spearman"),
         other=None if case.other is None else passes.classifier.label(case.other),
     )
+
+
+def _unknown(report: Report) -> Facts:
+    """What can be said where the network knows nothing of the pictures: whether the contract holds."""
+    return Facts(broken=report.wrong, kept=len(report.cells) - len(report.wrong), flat=0, pictures=0, knows=False)
 
 
 def _forgets(passes: Passes, maps: Sequence[Attribution], check: ParameterRandomisation) -> float | None:

@@ -1,8 +1,10 @@
 """From what was measured of a method on a network to an answer, why, and what to do.
 
     do not trust  a statement of the contract does not hold; or all maps are flat; or |forgets| is 0.8 and more: the map
-                  hardly changes when the training is gone; or ahead by less than ½
-    unclear       the network gives what is explained less than 5 %: there is little to lose or to win
+                  hardly changes when the training is gone; or ahead by less than ½ on two pictures or more
+    unclear       the network knows nothing of the pictures (`sightline.doctor.learnt`), or gives what is explained less
+                  than 5 %: there is little to lose or to win; or it was judged on one picture, where ahead between −2
+                  and ½ may be chance, and |forgets| is below ½
     trust         ahead·√n by 2 or more over n pictures, |forgets| below ½, alike below 0.9, nothing missing
     care          all others
 
@@ -46,19 +48,22 @@ class Facts:
         judged: on how many pictures `ahead` could be measured.
         ahead, forgets, alike: as in `sightline.doctor.trusting`; None where they could not be measured.
         other: the other class.
+        knows: whether the network knows the pictures at all (`sightline.doctor.learnt`); if not, only the contract was
+            looked at.
     """
 
     broken: Sequence[Cell]
     kept: int
     flat: int
     pictures: int
-    likely: float
+    likely: float = 0.0
     missing: float | None = None
     judged: int = 0
     ahead: float | None = None
     forgets: float | None = None
     alike: float | None = None
     other: str | None = None
+    knows: bool = True
 
     def replaced(self, **changes: Any) -> Facts:
         """The same with some of it known."""
@@ -71,10 +76,14 @@ def verdict(method: Method, facts: Facts) -> tuple[Trust, str, str]:
         cell = facts.broken[0]
         advice = _BROKEN.get(cell.statement.partition("-")[0], "report it")
         return "do not trust", f"it does not keep the contract on this network ({cell.words} {cell.note})", advice
+    if not facts.knows:
+        said = "the network hardly knows these pictures, so that no map of it is right or wrong"
+        holds = f"all {facts.kept} statements of the contract hold"
+        return "unclear", f"{said}; {holds}", "ask again with trained weights and photographs of its classes"
     if facts.flat == facts.pictures:
-        way = (
-            "score=logit, or larger parts" if method.traits.family == "perturbation" else "another layer, or occlusion"
-        )
+        way = "another layer, or occlusion"
+        if method.traits.family == "perturbation":
+            way = "score=logit where the network gives logits, or larger parts"
         advice = f"look at the findings about scores and gradients above; try {way}"
         return "do not trust", "its maps are the same everywhere: they say nothing", advice
     words = "; ".join(_measured(facts))
@@ -84,6 +93,9 @@ def verdict(method: Method, facts: Facts) -> tuple[Trust, str, str]:
         return "do not trust", said, "take it as a drawing of the picture's edges, and a trusted method for reasons"
     if facts.ahead is None:
         return "unclear", words, "give pictures that the network knows and is not sure of to the last digit"
+    if -AHEAD < facts.ahead < LITTLE and facts.judged < 2 and abs(facts.forgets or 0) < KEPT:
+        advice = f"ask without --quick, or {_COMPARE} {method.name},…"
+        return "unclear", f"{words}: on one picture that may be chance", advice
     if facts.ahead < LITTLE:
         return "do not trust", f"{words}: its highest pixels are not those that matter", f"{_COMPARE} {method.name},…"
     return _with_care(facts, facts.ahead, words)
@@ -112,7 +124,8 @@ def _measured(facts: Facts) -> list[str]:
     said = []
     if facts.ahead is not None:
         side = "better" if facts.ahead >= 0 else "worse"
-        said.append(f"its maps are {abs(facts.ahead):.1f} spreads {side} than themselves moved elsewhere")
+        on = "one picture" if facts.judged == 1 else f"{facts.judged} pictures"
+        said.append(f"on {on} its maps are {abs(facts.ahead):.1f} spreads {side} than themselves moved elsewhere")
     else:
         said.append(
             f"the network gives what is explained {facts.likely:.1%}, and hiding parts moves too little to tell a good "

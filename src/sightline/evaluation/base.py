@@ -67,8 +67,8 @@ class MetricTraits:
 
     family: str
     better: Literal["higher", "lower"]
-    needs_mask: bool
-    asks: bool
+    needs_mask: bool = False
+    asks: bool = True
     range: str
     cost: str
     paper: str
@@ -195,13 +195,20 @@ class Metric(Named):
             value=found.value,
             curve=found.curve,
             details=found.details,
-            warnings=tuple(dict.fromkeys([*warnings, *found.warnings])),
+            warnings=tuple(dict.fromkeys([*warnings, *found.warnings, *_flat(question, found.warnings)])),
         )
 
 
 def is_flat(values: NDArray[np.float32]) -> bool:
     """Whether a map has the same value everywhere."""
     return bool(values.min() == values.max())
+
+
+def _flat(question: Question, told: Sequence[str]) -> list[str]:
+    """That the map is the same everywhere, where the metric itself tells nothing of it."""
+    if told or not is_flat(question.map):
+        return []
+    return ["the map is flat, the same value everywhere: the value tells of the picture, not of where a map points"]
 
 
 def _check_map(question: Question) -> None:

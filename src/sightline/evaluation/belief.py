@@ -40,6 +40,7 @@ from sightline.evaluation.similarity import similarity
 from sightline.evaluation.subject import Subject, of_attribution
 from sightline.models.targets import Target
 from sightline.passes.passes import Passes
+from sightline.percent import percent
 from sightline.types import Count
 
 Level: TypeAlias = Literal["strong", "some", "none", "unclear"]
@@ -206,12 +207,12 @@ def _sentences(one: Attribution, level: Level, ahead: float | None, beaten: int,
         return ["The map is the same everywhere: it says nothing."]
     if level == "unclear" and one.target.probability >= FAINT:
         said.append(
-            f"The network gives the target {one.target.probability:.1%} whatever part is hidden: no such number "
+            f"The network gives the target {percent(one.target.probability)} whatever part is hidden: no such number "
             "tells a good map from a bad one. Explain its score: deletion and insertion look at the probability."
         )
     elif level == "unclear":
         said.append(
-            f"The network gives the target only {one.target.probability:.1%}: there is little to lose or to win, and "
+            f"The network gives the target {percent(one.target.probability)}: there is little to lose or to win, and "
             "no number tells a good map from a bad one."
         )
     elif ahead is not None:

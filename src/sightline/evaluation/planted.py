@@ -1,7 +1,10 @@
 """Planted evidence: a truth for any network. A patch to which the network is known to respond is pasted into pictures.
 
 What the patch does is measured, not assumed: the target's probability in each picture with and without it. Where it
-decides (from at most `WITHOUT` to at least `WITH`), a map of the target in the pasted picture must point at the patch.
+decides, a map of the target in the pasted picture must point at the patch: where it brings the target from at most
+`WITHOUT` to at least `WITH`; or, of a network that is never that sure (an untrained one with a thousand classes), where
+it makes the target the first class, which it was not, and its odds p / (1 − p) at least nine times what they were, as
+many times as from `WITHOUT` to `WITH`.
 
     patch    found by signed gradient ascent on the target's log-probability over pictures and places (T. Brown,
              D. Mané, A. Roy, M. Abadi and J. Gilmer, "Adversarial Patch", 2017, equation 1, with the steps of
@@ -168,13 +171,15 @@ def _measured(
         [Pasted(patch[None], corners[row : row + 1]).make(one[None], slice(0, 1)) for row, one in enumerate(pixels)]
     )
     target = Target.of(index, len(pixels))
-    without, with_ = (passes.probability(scores, target) for scores in (clean, passes.scores(pasted)))
-    decides = ((without <= WITHOUT) & (with_ >= WITH)).cpu()
+    answered = passes.scores(pasted)
+    without, with_ = (passes.probability(scores, target) for scores in (clean, answered))
+    decides = _decides(without, with_, answered.argmax(1) == index).cpu()
     if not decides.any():
         raise NotSupportedError(
-            f"the patch ({origin}) moves class {index} from {float(without.mean()):.1%} to {float(with_.mean()):.1%} "
+            f"the patch ({origin}) moves class {index} from {float(without.mean()):.2%} to {float(with_.mean()):.2%} "
             "in the mean and decides in no picture: give a larger side=, more steps= (where it stopped at the most "
-            "allowed), another target=, or a patch= that is known to work; an untrained network may respond to none"
+            "allowed), another target=, or a patch= that is known to work; a network whose answer no patch sways, as "
+            "without its trained weights, has no evidence that could be planted"
         )
     side = patch.shape[-1]
     boxes = torch.cat([corners, corners + side], 1)[decides]
@@ -188,3 +193,14 @@ def _measured(
         origin=origin,
         left_out=int((~decides).sum()),
     )
+
+
+def _decides(without: torch.Tensor, with_: torch.Tensor, first: torch.Tensor) -> torch.Tensor:
+    """Whether the patch decides, `b` booleans; `first`: where the target is then the first class."""
+    surely = with_ >= WITH
+    rose = _odds(with_) >= _odds(torch.tensor(WITH)) / _odds(torch.tensor(WITHOUT)) * _odds(without)
+    return (without <= WITHOUT) & (surely | (first & rose))
+
+
+def _odds(p: torch.Tensor) -> torch.Tensor:
+    return p.double() / (1 - p.double()).clamp_min(1e-12)

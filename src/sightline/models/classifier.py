@@ -200,6 +200,13 @@ def device_of(classifier: Classifier) -> torch.device:
     return next((tensor.device for tensor in held), torch.device("cpu"))
 
 
+def dtype_of(classifier: Classifier) -> torch.dtype:
+    """The numbers that the network's own weights are, which its pixels have to be; float32 for a function."""
+    network = classifier.network
+    parameters = network.parameters() if network is not None else iter(())
+    return next((one.dtype for one in parameters if one.is_floating_point()), torch.float32)
+
+
 def on_device(classifier: Classifier, device: torch.device) -> Classifier:
     """The classifier on a device: a copy where it is elsewhere, since the user's network stays where it is."""
     own, network = device_of(classifier), classifier.network

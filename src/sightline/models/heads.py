@@ -102,6 +102,11 @@ def gives_probabilities(head: Head) -> bool:
     return head in ("probabilities", "independent-probabilities", "binary-probability")
 
 
+def each_by_itself(head: str) -> bool:
+    """Whether each class is true or not by itself, so that several may be, and none."""
+    return head in ("sigmoid", "independent-probabilities")
+
+
 def _last_operation(raw: Scores) -> str:
     """The name of the operation that made the numbers, past those that do not change what they mean."""
     node = raw.grad_fn

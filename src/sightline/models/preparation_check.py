@@ -4,8 +4,9 @@ A network that is given pictures as it was trained is sure of them, and unsure o
 
     evidence = max_k p_k · (1 − (c − c₀))
 
-p are its probabilities, c the mean of max_k p_k on three clouds of coloured noise (1/f, as in photographs) prepared
-alike, and c₀ the least c of all ways: values that are a hundred times too large make any network sure, but of anything.
+p are its probabilities (those of labels that are each true or not by themselves need not add up to one), c the mean of
+max_k p_k on three clouds of coloured noise (1/f, as in photographs) prepared alike, and c₀ the least c of all ways:
+values that are a hundred times too large make any network sure, but of anything.
 Where another way has more evidence than the declared one, on the mean of n pictures by more than 0.75 / ∛n (0.25 at
 least) and by two standard errors, the declared one is probably wrong; a gain of 0.25 is enough where a network of a
 hundred classes or more is sure of noise (c of 0.7 and more) and the other way makes it unsure (0.35 and less). So it
@@ -28,74 +29,25 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from sightline.errors import ModelError, PictureError
 from sightline.images.load import Picture, is_prepared, load
-from sightline.images.prepare import Preparation
-from sightline.models.classifier import Classifier, device_of
-from sightline.models.heads import probabilities, tell_head, two_sided
-from sightline.models.preparation_ways import IMAGENET, conventions
+from sightline.models.classifier import Classifier
+from sightline.models.heads import each_by_itself
+from sightline.models.preparation_evidence import FEW, Convention, asked, declared, with_head
+from sightline.models.preparation_ways import IMAGENET, TURNED, conventions
 from sightline.models.quiet import quiet
 from sightline.models.web.client import RemoteClassifier
 
 MARGIN = 0.25
 """Of evidence, on the mean of many pictures; less than that is what other ways differ by on networks in order."""
 _ALONE = 0.75  # the margin for one picture; of n, that over the cube root of n
-_FEW = 3  # from here on their spread is known
 _MOST = 8
 _GLANCE = 4
+_MANY_ENOUGH, _TURNED_GAIN = 6, 0.05  # pictures, and evidence
 _CLASSES = 10
-_CLOUDS = 3
 _USUAL = 0.05
-_SIDES = (96, 96)  # of noise that is resized
 _MANY, _SURE, _UNSURE = 100, 0.7, 0.35  # classes, and how sure of noise a network is that is beside itself, or in order
-_BLIND, _TELLS = 0.99, 0.25  # in parts of what the classes can tell, the logarithm of their number
-
-
-@dataclass(frozen=True)
-class Convention:
-    """One way of preparing, and what the network makes of it.
-
-    Attributes:
-        name: in a few words.
-        preparation: the way.
-        confidence: the mean probability of the first class.
-        entropy: the mean entropy of the probabilities, in nats.
-        on_noise: the mean probability of the first class where noise is shown.
-        evidence: one number a picture, from 0 to 1.
-        classes: how many scores there are.
-        told: what the answer tells of which picture it was, in nats (their mutual information).
-    """
-
-    name: str
-    preparation: Preparation
-    confidence: float
-    entropy: float
-    on_noise: float
-    evidence: tuple[float, ...]
-    classes: int
-    told: float
-
-    @property
-    def blind(self) -> bool:
-        """Whether all classes are as likely as one another, whatever is shown."""
-        return self.entropy > _BLIND * math.log(self.classes)
-
-    @property
-    def tells(self) -> bool:
-        """Whether pictures are told apart; of one or two nobody could say."""
-        return len(self.evidence) >= _FEW and self.told > _TELLS * math.log(self.classes)
-
-    @property
-    def mean(self) -> float:
-        """The mean evidence."""
-        return float(np.mean(self.evidence))
-
-    @property
-    def words(self) -> str:
-        """The numbers in words."""
-        return f"first class {self.confidence:.0%}, entropy {self.entropy:.2f}; of noise {self.on_noise:.0%}"
 
 
 @dataclass(frozen=True)
@@ -111,6 +63,19 @@ class PreparationCheck:
     declared: Convention
     others: tuple[Convention, ...]
     suspect: Convention | None
+
+    @property
+    def turned(self) -> Convention | None:
+        """The same with the channels the other way round, where the network is surer of the pictures so, not by chance.
+
+        Less than a proof: networks see nearly as well in the wrong order, and only many pictures tell.
+        """
+        other = next((one for one in self.others if TURNED in one.name), None)
+        if other is None or len(other.evidence) < _MANY_ENOUGH:
+            return None
+        gains = np.array(other.evidence) - np.array(self.declared.evidence)
+        clear = gains.mean() > _TURNED_GAIN and gains.mean() > 2 * gains.std(ddof=1) / np.sqrt(len(gains))
+        return other if clear else None
 
     @property
     def warning(self) -> str | None:
@@ -141,7 +106,8 @@ def check_preparation(classifier: Classifier, pictures: Sequence[Any], most: int
     if not shown:
         raise ModelError("a preparation is checked on pictures: give some")
     with quiet(classifier.network), torch.inference_mode(False), torch.no_grad():
-        found = [_asked(classifier, name, way, shown) for name, way in conventions(_declared(classifier))]
+        known = with_head(classifier, shown[0])
+        found = [asked(known, name, way, shown) for name, way in conventions(declared(classifier))]
     return _judged(found)
 
 
@@ -153,13 +119,13 @@ def glance(classifier: Classifier, sources: Sequence[Any]) -> str | None:
             that exclude each other, is left alone.
         sources: whatever `sightline.explain` takes; prepared input and what cannot be read are passed over.
     """
-    each_by_itself = classifier.head in ("sigmoid", "independent-probabilities")
-    if classifier.prepared_by_source or each_by_itself or isinstance(classifier.function, RemoteClassifier):
+    if classifier.prepared_by_source or isinstance(classifier.function, RemoteClassifier):
         return None
     shown = list(islice(_readable(sources), _GLANCE))
     try:
         with quiet(classifier.network), torch.inference_mode(False), torch.no_grad():
-            found = _glanced(classifier, shown) if shown else None
+            known = with_head(classifier, shown[0]) if shown and not each_by_itself(classifier.head) else None
+            found = None if known is None or each_by_itself(known.head) else _glanced(known, shown)
     except Exception:
         # The user's network runs here, and may raise anything: it will again where it is explained, and be told there.
         return None
@@ -167,12 +133,12 @@ def glance(classifier: Classifier, sources: Sequence[Any]) -> str | None:
 
 
 def _glanced(classifier: Classifier, shown: list[Picture]) -> PreparationCheck | None:
-    (name, declared), *others = conventions(_declared(classifier))
-    own = _asked(classifier, name, declared, shown)
+    (name, way), *others = conventions(declared(classifier))
+    own = asked(classifier, name, way, shown)
     least = own.mean * (1 - own.on_noise)  # its evidence, if another way is not sure of noise at all
     if own.classes < _CLASSES or least + margin(len(shown)) >= 1:
         return None
-    return _judged([own, *(_asked(classifier, name, way, shown) for name, way in others)])
+    return _judged([own, *(asked(classifier, name, way, shown) for name, way in others)])
 
 
 def _readable(sources: Sequence[Any]) -> Iterator[Picture]:
@@ -183,10 +149,6 @@ def _readable(sources: Sequence[Any]) -> Iterator[Picture]:
             yield source if isinstance(source, Picture) else load(source)
         except PictureError:
             continue  # told where it is explained
-
-
-def _declared(classifier: Classifier) -> Preparation:
-    return classifier.preparation or Preparation(exif="apply")
 
 
 def _judged(found: list[Convention]) -> PreparationCheck:
@@ -209,48 +171,6 @@ def margin(pictures: int) -> float:
     return max(MARGIN, _ALONE / math.cbrt(pictures))
 
 
-def _asked(classifier: Classifier, name: str, way: Preparation, shown: list[Picture]) -> Convention:
-    """What the network makes of pictures, and of noise, that are prepared this way."""
-    p = torch.cat([_probabilities(classifier, way, picture) for picture in shown])
-    entropy = -(p * p.clamp_min(1e-12).log()).sum(1)
-    first = p.amax(1)
-    noise = [load(one) for one in _clouds(_SIDES if way.resize else shown[0].size)]
-    on_noise = float(torch.cat([_probabilities(classifier, way, one).amax(1) for one in noise]).mean())
-    sure = tuple(float(one) for one in first)
-    on_the_whole = p.mean(0)
-    told = float(-(on_the_whole * on_the_whole.clamp_min(1e-12).log()).sum() - entropy.mean())
-    return Convention(name, way, float(first.mean()), float(entropy.mean()), on_noise, sure, p.shape[1], told)
-
-
-def _probabilities(classifier: Classifier, way: Preparation, picture: Picture) -> torch.Tensor:
-    """`1 k`; nothing where the network answers with what is no number."""
-    pixels, _ = way.prepare(picture)
-    raw = classifier.raw_scores(pixels.to(device_of(classifier))).detach().float().cpu()
-    head = tell_head(raw, traced=False) if classifier.head == "auto" else classifier.head
-    p = probabilities(two_sided(raw, head), head)
-    if p.shape[1] < 2:
-        raise ModelError(f"{classifier.name} has one score: there is nothing that its preparation could be told from")
-    return p.nan_to_num(0) / p.nan_to_num(0).sum(1, keepdim=True).clamp_min(1e-12)
-
-
-def _clouds(size: tuple[int, int]) -> list[Image.Image]:
-    """Pictures of nothing, with the spectrum, the colours and the contrast of photographs; height × width."""
-    height, width = (max(2, side) for side in size)
-    far = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
-    far[0, 0] = np.inf
-    made = []
-    for seed in range(_CLOUDS):
-        draw = np.random.default_rng(seed)
-        waves = draw.normal(size=(3, *far.shape)) + 1j * draw.normal(size=(3, *far.shape))
-        clouds = np.fft.irfft2(waves / far, s=(height, width)).transpose(1, 2, 0)
-        grey = clouds.mean(2, keepdims=True)
-        values = 2 * grey + clouds  # colours differ less than brightness does
-        spread = (values - values.mean()) / max(values.std(), 1e-12)
-        pixels = 55 * spread + np.array([124, 117, 104]) + 15 * draw.normal(size=3)
-        made.append(Image.fromarray(pixels.clip(0, 255).astype(np.uint8)))
-    return made
-
-
 def _better(best: Convention, own: Convention) -> bool:
     """Whether another way is better on the mean, and that not by chance."""
     gains = np.array(best.evidence) - np.array(own.evidence)
@@ -258,4 +178,4 @@ def _better(best: Convention, own: Convention) -> bool:
     beside_itself = own.classes >= _MANY and own.on_noise >= _SURE and best.on_noise <= _UNSURE
     if gains.mean() <= (MARGIN if beside_itself else margin(len(gains))):
         return False
-    return len(gains) < _FEW or bool(gains.mean() > 2 * gains.std(ddof=1) / np.sqrt(len(gains)))
+    return len(gains) < FEW or bool(gains.mean() > 2 * gains.std(ddof=1) / np.sqrt(len(gains)))

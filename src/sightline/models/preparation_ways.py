@@ -10,6 +10,8 @@ import numpy as np
 from sightline.images.prepare import Preparation
 
 IMAGENET = "ImageNet's mean and deviation"
+TURNED = " in place of "
+"""In the name of the way that differs in the order of channels alone."""
 
 
 def conventions(declared: Preparation) -> list[tuple[str, Preparation]]:
@@ -31,7 +33,7 @@ def conventions(declared: Preparation) -> list[tuple[str, Preparation]]:
         }
     found = [("declared", declared), *((name, replace(declared, **fields)) for name, fields in ways.items())]
     if turned is not None:
-        found.append((f"{turned.upper()} in place of {declared.channels.upper()}", _turned(declared, turned)))
+        found.append((f"{turned.upper()}{TURNED}{declared.channels.upper()}", _turned(declared, turned)))
     values = [(way.scale, way.mean, way.std, way.channels) for _, way in found]
     return [one for place, one in enumerate(found) if place == 0 or not _alike(values[place], values[0])]
 

@@ -47,17 +47,17 @@ def colour_bar(
 
 
 def with_colour_bar(
-    image: NDArray[np.uint8], scale: Scale, table: Table, title: str = "", note: str = ""
+    image: NDArray[np.uint8], scale: Scale, table: Table, title: str = "", note: str = "", units: str = ""
 ) -> Image.Image:
     """A drawn map `h w 3` with its title, its colour bar and its scale in words, as one picture.
 
-    `note` stands under the scale, for instance `overlay.UNSEEN`.
+    `note` stands under the scale, for instance `overlay.UNSEEN`; `units` say what the numbers of the scale are in.
     """
     picture = Image.fromarray(image)
     width = max(picture.width, 120)
     size = text_size(width)
     parts = [paragraph(title, width, size + 2, INK)] if title else []
-    parts += [picture, colour_bar(scale, table, width, label=scale.words())]
+    parts += [picture, colour_bar(scale, table, width, label=", ".join(filter(None, [scale.words(), units])))]
     parts += [paragraph(note, width, size)] if note else []
     return framed(stack(parts), 2 * GAP)
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import UsageError
-from sightline.pictures import figures
+from sightline.pictures.axes import empty, show
 from sightline.pictures.overlay import as_picture
 
 if TYPE_CHECKING:
@@ -90,12 +90,12 @@ def concepts_figure(parts: Parts) -> Figure:
         )
     shown = sorted(np.argsort(-np.abs(parts.effects), kind="stable")[:MOST_SHOWN].tolist())
     columns = min(COLUMNS, len(shown) + 3)
-    figure, axes = figures.empty(-(-(len(shown) + 3) // columns), columns, picture.shape, parts.title)
-    figures.show(axes[0], picture, "picture")
-    figures.show(axes[1], segments(picture, parts.strengths), "strongest concept")
+    figure, axes = empty(-(-(len(shown) + 3) // columns), columns, picture.shape, parts.title)
+    show(axes[0], picture, "picture")
+    show(axes[1], segments(picture, parts.strengths), "strongest concept")
     _bars(axes[2], parts)
     for axis, place in zip(axes[3:], shown, strict=False):
-        figures.show(axis, spotlight(picture, parts.strengths[place]), "")
+        show(axis, spotlight(picture, parts.strengths[place]), "")
         _named(axis, place, parts.classes[place])
     return figure
 
@@ -109,12 +109,12 @@ def bank_figure(rows: Sequence[Row]) -> Figure:
     if not shapes or len(shapes) < len(rows):
         raise UsageError("a figure of concepts needs a concept, and a picture of each")
     columns = 1 + max(len(row.pictures) for row in rows)
-    figure, axes = figures.empty(len(rows), columns, shapes[0], f"Concepts: {rows[0].measure}", _SMALL)
+    figure, axes = empty(len(rows), columns, shapes[0], f"Concepts: {rows[0].measure}", _SMALL)
     for number, row in enumerate(rows):
         mine = axes[number * columns : (number + 1) * columns]
         _describe(mine[0], row)
         for axis, picture in zip(mine[1:], row.pictures, strict=False):
-            figures.show(axis, picture, "")
+            show(axis, picture, "")
             _frame(axis, row.place)
     return figure
 

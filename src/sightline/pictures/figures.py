@@ -5,37 +5,29 @@ Figures are made with matplotlib's objects and never with pyplot, so that no glo
 
 from __future__ import annotations
 
-import importlib
-import io
 import os
 import tempfile
-import textwrap
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sightline.errors import MissingExtraError, SpecError, UsageError, unknown
-from sightline.pictures.bars import bar_table, ticks
+from sightline.errors import SpecError, UsageError, unknown
+from sightline.pictures.axes import INCHES, empty, figure_bytes, show
+from sightline.pictures.marks import UNMARKED, Marks, mark_axes, tell_marks
 from sightline.pictures.overlay import as_picture, check_fits, composite, heat, overlay, unseen_layer
 from sightline.pictures.scale import Scale
 from sightline.pictures.style import PLAIN, Style, seen_part
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Titled: TypeAlias = "tuple[str, NDArray]"
 """A title, usually the method's name, and its map `h w`."""
 
-INCHES = 2.4
-"""The longer side of one picture in a figure."""
-TITLE_LETTERS, LEAST_LETTERS = 36, 12  # of the title's size, in a line over a picture of INCHES
-TITLE_ROOM = 0.11  # inches between a figure's title and those of its parts, which matplotlib lets touch
 WIDEST = 6
 """Pictures side by side where nobody says how many rows."""
 FORMATS = ("png", "pdf", "svg")
@@ -49,10 +41,11 @@ def panels(
     title: str = "",
     style: Style = PLAIN,
     seen: NDArray | None = None,
+    marks: Marks = UNMARKED,
 ) -> Figure:
     """Original, map and overlay side by side, the last two with the colour bar that they share.
 
-    `values` `h w` in the frame of the picture; `seen` `h w`, true where the network looked.
+    `values` `h w` in the frame of the picture; `seen` `h w`, true where the network looked; `marks`, what is outlined.
     Raises `MissingExtraError` without matplotlib, `UsageError` where shapes differ, `NonFiniteError` for NaN.
     """
     under = as_picture(picture)
@@ -65,6 +58,10 @@ def panels(
     show(axes[0], under, "picture")
     show(axes[1], drawn, "map", (scale, style))
     show(axes[2], overlay(under, values, style, scale, seen), "overlay", (scale, style))
+    mark_axes(axes[0], marks.of_picture, under.shape)
+    for axis in axes[1:]:
+        mark_axes(axis, marks, under.shape)
+    tell_marks(figure, [marks])
     return figure
 
 
@@ -75,12 +72,13 @@ def method_grid(
     rows: int | None = None,
     title: str = "",
     seen: Sequence[NDArray | None] = (),
+    marks: Sequence[Sequence[Marks]] = (),
 ) -> Figure:
     """Each picture followed by its overlays, one a method, wrapped into `rows` rows for each picture.
 
     Each overlay has its own colour bar with numbers; which maps have one scale says `style.share` (by default those
     under the same title, picture after picture). Without `rows` a row holds at most six. `seen`: for each picture where
-    the network looked, or nothing.
+    the network looked, or nothing. `marks`: for each picture what is outlined on each of its maps, or nothing at all.
     """
     if not pictures or not all(maps for _, maps in pictures):
         raise UsageError("a grid needs a picture, and a map for each picture")
@@ -89,14 +87,18 @@ def method_grid(
     columns = -(-cells // rows)
     rows = -(-cells // columns)
     masks = list(seen) or [None] * len(pictures)
+    outlined = list(marks) or [[UNMARKED] * len(maps) for _, maps in pictures]
     scales = shared_scales([maps for _, maps in pictures], style, masks)
     figure, axes = empty(rows * len(pictures), columns, as_picture(pictures[0][0]).shape, title)
     for index, (picture, maps) in enumerate(pictures):
         under = as_picture(picture)
         mine = axes[index * rows * columns :]
         show(mine[0], under, "picture")
-        for axis, (name, values), scale in zip(mine[1:], maps, scales[index], strict=False):
+        mark_axes(mine[0], outlined[index][0].of_picture, under.shape)
+        for axis, (name, values), scale, own in zip(mine[1:], maps, scales[index], outlined[index], strict=False):
             show(axis, overlay(under, values, style, scale, masks[index]), name, (scale, style))
+            mark_axes(axis, own, under.shape)
+    tell_marks(figure, [own for row in outlined for own in row])
     return figure
 
 
@@ -172,76 +174,11 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dots: int = 200) -
     return target
 
 
-def figure_bytes(figure: Figure, form: str = "png", dots: int = 150) -> bytes:
-    """The figure as a file's bytes."""
-    matplotlib = _matplotlib("")
-    buffer = io.BytesIO()
-    if figure.get_layout_engine() is not None:
-        # Laid out once and then left: a second layout moves things by fractions of a pixel, and the bytes with them.
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-    dated = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[form]
-    with matplotlib.rc_context({"svg.hashsalt": "sightline"}):
-        figure.savefig(buffer, format=form, dpi=dots, bbox_inches="tight", pad_inches=0.1, metadata=dated)
-    return buffer.getvalue()
-
-
 def checked_rows(rows: int | None) -> int:
     """The number of rows, 0 for none said; raises `UsageError` below 1."""
     if rows is not None and rows < 1:
         raise UsageError(f"a grid has one row or more, and {rows} came")
     return rows or 0
-
-
-def _matplotlib(name: str) -> Any:
-    try:
-        return importlib.import_module(f"matplotlib.{name}" if name else "matplotlib")
-    except ModuleNotFoundError as missing:
-        if (missing.name or "").partition(".")[0] != "matplotlib":
-            raise  # matplotlib is there and something of its own is missing: that is another fault
-        raise MissingExtraError("matplotlib", "figures", "drawing a figure") from None
-
-
-def empty(
-    rows: int, columns: int, shape: tuple[int, ...], title: str, inches: float = INCHES
-) -> tuple[Figure, list[Axes]]:
-    """A figure and its empty axes, row by row, sized for pictures of this shape."""
-    height, width = shape[:2]
-    wide, high = inches * width / max(height, width), inches * height / max(height, width)
-    size = (columns * (wide + 0.25), rows * (high + 0.8) + (0.4 if title else 0))
-    figure = _matplotlib("figure").Figure(figsize=size, layout="compressed")
-    _matplotlib("backends.backend_agg").FigureCanvasAgg(figure)
-    if title:
-        figure.suptitle(title, fontsize=11).set_parse_math(False)
-        figure.get_layout_engine().set(h_pad=TITLE_ROOM)
-    axes = list(figure.subplots(rows, columns, squeeze=False).ravel())
-    for axis in axes:
-        axis.set_axis_off()
-    # A notebook draws a figure without pyplot only when the figure itself says how.
-    figure._repr_png_ = partial(figure_bytes, figure)
-    return figure, axes
-
-
-def show(axis: Axes, image: NDArray, title: str, bar: tuple[Scale, Style] | None = None) -> None:
-    """An image in its axes, with its title and, where a scale is given, its colour bar."""
-    axis.imshow(image, interpolation="nearest" if max(image.shape) < 64 else "antialiased")
-    if title:
-        # matplotlib breaks lines at the figure's edge only, not at the neighbour's title.
-        letters = round(TITLE_LETTERS * image.shape[1] / max(image.shape[:2]))  # an upright picture is narrower
-        axis.set_title(textwrap.fill(title, max(letters, LEAST_LETTERS)), fontsize=9).set_parse_math(False)
-    if bar is not None:
-        scale, style = bar
-        inset = axis.inset_axes((0.0, -0.1, 1.0, 0.045))
-        inset.imshow(bar_table(scale, style.table(scale))[None], aspect="auto", extent=(0, 1, 0, 1))
-        places, texts = zip(*ticks(scale), strict=True)
-        inset.set_yticks([])
-        inset.set_xticks(places, labels=texts, fontsize=7)
-        for place, label in zip(places, inset.get_xticklabels(), strict=True):  # inside the picture's width
-            label.set_horizontalalignment("left" if place == 0 else "right" if place == 1 else "center")
-        if scale.remarks():
-            inset.set_xlabel(scale.remarks().replace(", ", "\n"), fontsize=7)
-        inset.tick_params(length=2, pad=2)
-        inset.spines[:].set(color="0.6", linewidth=0.5)
 
 
 def _small(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,16 +1,15 @@
-"""Outlines of boxes and masks as the path of an SVG, in thousandths of a picture's width and height.
-
-A path so made fits the picture at any size: `viewBox="0 0 1000 1000" preserveAspectRatio="none"`, with a stroke that
-does not scale.
-"""
+"""Outlines of boxes and masks: closed lines through points in parts of a picture's width and height."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+Loops: TypeAlias = tuple[tuple[tuple[float, float], ...], ...]
+"""Closed lines; each point is (x, y), 0 on the picture's left and upper side and 1 on the right and lower one."""
 
 WHOLE = 1000
 _EDGE = 4
@@ -19,29 +18,39 @@ _FINEST, _MOST_STEPS = 192, 4000
 """Cells of the longer side when an outline is drawn, and straight lines of it: dust is drawn in fewer."""
 
 
-def path_of_boxes(boxes: Sequence[Sequence[float]], size: tuple[int, int]) -> str:
+def loops_of_boxes(boxes: Sequence[Sequence[float]], size: tuple[int, int]) -> Loops:
     """Boxes (left, top, right, bottom) in pixels of a picture of this (height, width)."""
     height, width = size
     found = []
     for left, top, right, bottom in boxes:
-        across, down = (_place(left, width), _place(right, width)), (_place(top, height), _place(bottom, height))
-        found.append(f"M{across[0]} {down[0]}H{across[1]}V{down[1]}H{across[0]}Z")
-    return "".join(found)
+        (west, east), (north, south) = (left / width, right / width), (top / height, bottom / height)
+        found.append(((west, north), (east, north), (east, south), (west, south)))
+    return tuple(found)
 
 
-def path_of_mask(mask: NDArray[np.bool_]) -> str:
-    """The borders of a mask `h w`, holes included; empty for an empty mask."""
+def loops_of_mask(mask: NDArray[np.bool_]) -> Loops:
+    """The borders of a mask `h w`, holes included; none for an empty mask."""
     longest = _FINEST
     while True:
         cells = _in_cells(mask, longest)
-        loops = _loops(cells)
+        loops, (rows, columns) = _loops(cells), cells.shape
         if longest <= 8 or sum(map(len, loops)) <= _MOST_STEPS:
-            return "".join(_path(loop, (cells.shape[0], cells.shape[1])) for loop in loops)
+            return tuple(tuple((column / columns, row / rows) for row, column in loop) for loop in loops)
         longest //= 2
 
 
-def _place(at: float, side: int) -> int:
-    return min(max(round(at / side * WHOLE), _EDGE), WHOLE - _EDGE)
+def path(loops: Loops) -> str:
+    """Outlines as the path of an SVG, in thousandths of a picture's width and height.
+
+    It fits the picture at any size: `viewBox="0 0 1000 1000" preserveAspectRatio="none"`, with a stroke that does not
+    scale.
+    """
+    points = ([f"{_place(x)} {_place(y)}" for x, y in loop] for loop in loops)
+    return "".join(f"M{'L'.join(one)}Z" for one in points)
+
+
+def _place(part: float) -> int:
+    return min(max(round(part * WHOLE), _EDGE), WHOLE - _EDGE)
 
 
 def _in_cells(mask: NDArray[np.bool_], longest: int) -> NDArray[np.bool_]:
@@ -92,9 +101,3 @@ def _corners(loop: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Without the points where the way goes straight on."""
     around = zip(loop[-1:] + loop[:-1], loop, loop[1:] + loop[:1], strict=True)
     return [at for before, at, after in around if at[0] - before[0] != after[0] - at[0]]
-
-
-def _path(loop: list[tuple[int, int]], cells: tuple[int, int]) -> str:
-    points = [(_place(column, cells[1]), _place(row, cells[0])) for row, column in loop]
-    first, *others = points
-    return f"M{first[0]} {first[1]}" + "".join(f"L{x} {y}" for x, y in others) + "Z"

@@ -79,7 +79,7 @@ class Scale:
         if self.sign != "all":
             found.append("sign left out" if self.sign == "absolute" else f"{self.sign} part only")
         if self.percentile < 100:
-            found.append(f"up to {number(100 - self.percentile)} % share the end colour")
+            found.append(f"up to {number(100 - self.percentile)}% share the end colour")
         return ", ".join(found)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.pictures import figures
+from sightline.pictures.axes import empty, show
 from sightline.pictures.colours import SEQUENTIAL
 from sightline.pictures.scale import Scale
 from sightline.pictures.style import PLAIN, Style
@@ -60,14 +60,14 @@ def zeiler_fergus_figure(study: Study, *, style: Style = PLAIN) -> Figure:
 
     Raises `MissingExtraError` without matplotlib.
     """
-    figure, axes = figures.empty(1, 5, study.picture.shape, f"What hiding each part does to “{study.label}”")
+    figure, axes = empty(1, 5, study.picture.shape, f"What hiding each part does to “{study.label}”")
     shape = study.picture.shape[:2]
     even = Style(colours=style.colours or SEQUENTIAL)
-    figures.show(axes[0], study.picture, "(a) picture")
+    show(axes[0], study.picture, "(a) picture")
     top = float(max(study.activity.max(), study.clean_activity, 1e-30))
     title = f"(b) activity of {study.feature_map}, {study.clean_activity:.3g} with nothing hidden"
     _grid(axes[1], study.activity, shape, title, Scale(0.0, top), even)
-    figures.show(axes[2], _relief(study.projection), "(c) its largest activation through the deconvnet")
+    show(axes[2], _relief(study.projection), "(c) its largest activation through the deconvnet")
     title = f"(d) probability, {study.clean_probability:.3g} with nothing hidden"
     _grid(axes[3], study.probabilities, shape, title, Scale(0.0, 1.0), even)
     _winners(axes[4], study.names, shape)
@@ -77,7 +77,7 @@ def zeiler_fergus_figure(study: Study, *, style: Style = PLAIN) -> Figure:
 def _grid(axis: Axes, values: NDArray, shape: tuple[int, ...], title: str, scale: Scale, style: Style) -> None:
     part = np.clip((values - scale.low) / (scale.high - scale.low), 0, 1)
     colours = style.table(scale)[np.rint(part * 255).astype(int)]
-    figures.show(axis, _enlarged(colours, shape), title, (scale, style))
+    show(axis, _enlarged(colours, shape), title, (scale, style))
 
 
 def _winners(axis: Axes, names: NDArray, shape: tuple[int, ...]) -> None:
@@ -87,7 +87,7 @@ def _winners(axis: Axes, names: NDArray, shape: tuple[int, ...]) -> None:
     rank[np.argsort(-counts, kind="stable")] = np.arange(len(found))
     colours = np.rint(255 * np.asarray(_LABELS)).astype(np.uint8)
     drawn = colours[np.minimum(rank[places], MOST_NAMES)].reshape(*names.shape, 3)
-    figures.show(axis, _enlarged(drawn, shape), "(e) the class that wins")
+    show(axis, _enlarged(drawn, shape), "(e) the class that wins")
     order = np.argsort(rank)
     lines = [str(found[place]).split(",")[0] for place in order[:MOST_NAMES]]
     lines += [f"{len(found) - MOST_NAMES} others"] if len(found) > MOST_NAMES else []

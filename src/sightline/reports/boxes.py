@@ -11,7 +11,8 @@ from typing import Any
 from sightline.evaluation.masks import as_boxes, as_mask
 from sightline.images.shapes import Region
 from sightline.images.thresholds import Threshold
-from sightline.pictures.outlines import path_of_boxes, path_of_mask
+from sightline.pictures.marks import Marks
+from sightline.pictures.outlines import Loops, loops_of_boxes, loops_of_mask, path
 from sightline.reports.content import Outline, Result
 
 BOXES = "boxes.csv"
@@ -32,19 +33,30 @@ def outlines(found: Sequence[Region], size: tuple[int, int]) -> tuple[Outline, .
     return tuple(_outline(region, *size) for region in found)
 
 
-def truth_path(given: Any, size: tuple[int, int]) -> str:
-    """Where the object is, as the path of an SVG: the boxes that were given, else the border of the mask.
+def truth_loops(given: Any, size: tuple[int, int]) -> Loops:
+    """Where the object is, as closed lines: the boxes that were given, else the border of the mask.
 
     Args:
-        given: what `as_mask` takes; None, or False where nothing is known, gives an empty path.
+        given: what `as_mask` takes; None, or False where nothing is known, gives no line.
         size: (height, width) of the picture.
     """
     if given is None or given is False:
-        return ""
+        return ()
     if boxes := as_boxes(given):
-        return path_of_boxes(boxes, size)
+        return loops_of_boxes(boxes, size)
     mask = as_mask(given, size)
-    return "" if mask is None else path_of_mask(mask)
+    return () if mask is None else loops_of_mask(mask)
+
+
+def truth_path(given: Any, size: tuple[int, int]) -> str:
+    """The same as the path of an SVG, empty where nothing is known."""
+    return path(truth_loops(given, size))
+
+
+def marks_of(result: Result, truth: Loops) -> Marks:
+    """What is outlined on the map of a result: its boxes, and where the object is."""
+    boxes = [(one.left, one.top, one.left + one.width, one.top + one.height) for one in result.outlines]
+    return Marks(boxes=loops_of_boxes(boxes, (1, 1)), truth=truth)
 
 
 def boxes_csv(records: Sequence[Mapping[str, Any]]) -> bytes:

@@ -13,14 +13,16 @@ from sightline.attribution.result import Attribution
 from sightline.errors import MissingExtraError
 from sightline.evaluation.belief import Belief
 from sightline.evaluation.result import Judgement
+from sightline.percent import percent
 from sightline.pictures.curves import curve_svg
+from sightline.pictures.outlines import path
 from sightline.pictures.scale import Scale, number
 from sightline.pictures.style import Style
 from sightline.reports import layers
 from sightline.reports.content import Answer, Card, Chart, Drawing, OwnFigure, Pictured, Result, Row, Sheet, Trust
 from sightline.reports.figure import Kind, figure, own_kind
 from sightline.reports.names import shown
-from sightline.reports.words import percent, words_of
+from sightline.reports.words import words_of
 
 SAME_SCALE = 0.9
 """A map that reaches this part of the shared scale need not be drawn on its own too."""
@@ -65,7 +67,7 @@ def _sheet(given: Pictured, style: Style, scales: Sequence[Scale], told: set[str
         ),
         warnings=readable(own),
         answers=tuple(_answer(found, style, told | set(own)) for found in answers.values()),
-        truth=given.truth,
+        truth=path(given.truth),
     )
 
 
@@ -144,7 +146,7 @@ def _drawings(attribution: Attribution, scale: Scale, style: Style) -> tuple[Dra
 
     def drawing(kind: str, scale: Scale, faint: str = "") -> Drawing:
         colours = layers.colours_over(attribution.map, attribution.frame, style, scale)
-        return Drawing(kind, colours, layers.bar(scale, style), faint)
+        return Drawing(kind, colours, layers.bar(scale, style, attribution.units), faint)
 
     if own.flat or own.reach > SAME_SCALE * scale.reach:
         return (drawing("only", scale),)

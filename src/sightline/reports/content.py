@@ -13,6 +13,7 @@ from sightline.evaluation.result import Judgement
 from sightline.images.frame import Frame
 from sightline.images.load import Picture
 from sightline.images.shapes import Region
+from sightline.pictures.outlines import Loops
 from sightline.reports import layers
 from sightline.reports.layers import Bar
 
@@ -138,13 +139,13 @@ class Pictured:
 
     results: tuple[Result, ...]
     size: tuple[int, int]
-    truth: str = ""
+    truth: Loops = ()
 
 
-def pictured(results: Sequence[Result], truth: str = "") -> Pictured:
+def pictured(results: Sequence[Result], truth: Loops = ()) -> Pictured:
     """All results of one picture, with the picture as small as a page shows it: a run of many fits in memory.
 
-    `truth` is the object's outline as the path of an SVG, where it is known and to be drawn.
+    `truth` is the object's outline, where it is known and to be drawn.
     """
     picture = results[0].attribution.picture
     rgb = layers.thumbnail(picture.rgb)

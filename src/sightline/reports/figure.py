@@ -19,6 +19,7 @@ from sightline.attribution.result import Attribution
 from sightline.errors import SpecError, UsageError, unknown
 from sightline.images.frame import Frame
 from sightline.images.values import ValueRange
+from sightline.percent import percent
 from sightline.pictures import figures
 from sightline.pictures.concepts import (
     MOST_EXAMPLES,
@@ -30,6 +31,7 @@ from sightline.pictures.concepts import (
     in_words,
     spotlight,
 )
+from sightline.pictures.marks import UNMARKED, Marks
 from sightline.pictures.style import PLAIN, Style
 from sightline.pictures.zeiler_fergus import Study, zeiler_fergus_figure
 
@@ -53,6 +55,7 @@ def figure(
     kind: Kind | None = None,
     style: Style = PLAIN,
     rows: int | None = None,
+    marks: Sequence[Marks] = (),
 ) -> Figure:
     """A figure (matplotlib's, which a notebook shows as it is) of what `explain` or `concepts` gave.
 
@@ -66,6 +69,7 @@ def figure(
             them, such as `deep-feature-factorisation`, or for what `concepts` gave, the default there).
         style: colours, sign, outliers, transparency.
         rows: of a grid; for `methods`, rows for each picture; for a set's concepts, how many of them.
+        marks: what is outlined on each result, or nothing at all; `methods` and `panels` draw it.
 
     Raises:
         UsageError: no result, or one that this kind cannot draw.
@@ -81,8 +85,10 @@ def figure(
     kind = kind or ("panels" if isinstance(attributions, Attribution) else "methods")
     if kind not in KINDS:
         raise SpecError(unknown("kind of figure", str(kind), KINDS))
+    if marks and len(marks) != len(given):
+        raise UsageError(f"{len(marks)} marks came for {len(given)} results: give one for each, or none")
     if kind == "methods":
-        return _methods(given, style, rows)
+        return _methods(given, style, rows, marks or [UNMARKED] * len(given))
     if kind == "occluded":
         return _occluded(_only(given, Occlusion, "the method occlusion"), style, rows)
     if kind == "zeiler-fergus":
@@ -91,23 +97,26 @@ def figure(
         return concepts_figure(_parts(_only(given, Learning, "a method that finds concepts")))
     if len(given) > 1:
         raise UsageError(f"panels show one result, and {len(given)} came: use kind='methods', or give one")
-    one = given[0]
-    return figures.panels(one.picture.rgb, one.picture_map, title=one.title, style=style, seen=_seen(one))
+    one, own = given[0], marks[0] if marks else UNMARKED
+    return figures.panels(one.picture.rgb, one.picture_map, title=one.title, style=style, seen=_seen(one), marks=own)
 
 
-def _methods(given: Sequence[Attribution], style: Style, rows: int | None) -> Figure:
+def _methods(given: Sequence[Attribution], style: Style, rows: int | None, marks: Sequence[Marks]) -> Figure:
     """Each picture (as given, also twice the same) followed by its maps."""
-    pictures: list[list[Attribution]] = []
-    for one in given:
+    pictures, outlined = list[list[Attribution]](), list[list[Marks]]()
+    for one, own in zip(given, marks, strict=True):
         if not pictures or pictures[-1][0].picture is not one.picture:
             pictures.append([])
+            outlined.append([])
         pictures[-1].append(one)
+        outlined[-1].append(own)
     several = any(len({one.target.label for one in group}) > 1 for group in pictures)
     return figures.method_grid(
         [(group[0].picture.rgb, [(_name(one, several), one.picture_map) for one in group]) for group in pictures],
         style=style,
         rows=rows,
         seen=[_seen(group[0]) for group in pictures],
+        marks=outlined,
     )
 
 
@@ -201,7 +210,7 @@ def as_seen(rgb: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
 def _occluded(one: Attribution, style: Style, rows: int | None) -> Figure:
     probabilities = one.arrays["probabilities"]
     pictures = occluded_pictures(one)
-    title = f"Probability of “{one.target.label}” with each part hidden ({one.target.probability:.1%} with none)"
+    title = f"Probability of “{one.target.label}” with each part hidden ({percent(one.target.probability)} with none)"
     return figures.occluded_grid(
         pictures, probabilities.ravel().tolist(), rows=rows or probabilities.shape[0], style=style, title=title
     )

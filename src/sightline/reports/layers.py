@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sightline.images.frame import Frame
+from sightline.pictures.axes import figure_bytes
 from sightline.pictures.bars import bar_table, ticks
-from sightline.pictures.figures import figure_bytes
 from sightline.pictures.overlay import heat_layer, unseen_layer
 from sightline.pictures.scale import Scale
 from sightline.pictures.sheets import webp
@@ -98,12 +98,12 @@ def hatching(frame: Frame) -> str | None:
     return None if seen.all() else webp_address(webp(unseen_layer(seen), 100))
 
 
-def bar(scale: Scale, style: Style) -> Bar:
-    """The colour bar of a scale."""
+def bar(scale: Scale, style: Style, units: str) -> Bar:
+    """The colour bar of a scale, and what its numbers are in."""
     table = bar_table(scale, style.table(scale))
     colours = [table[round(place)] for place in np.linspace(0, len(table) - 1, STOPS)]
     gradient = ", ".join(f"rgb({red} {green} {blue})" for red, green, blue in colours)
-    return Bar(gradient, tuple(ticks(scale)), _ends(scale), scale.remarks())
+    return Bar(gradient, tuple(ticks(scale)), _ends(scale), ", ".join(filter(None, [units, scale.remarks()])))
 
 
 def drawing(figure: Figure) -> str:

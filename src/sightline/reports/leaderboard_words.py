@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 
 def markdown(rows: Sequence[Sequence[str]], head: Sequence[str]) -> str:
@@ -17,3 +18,13 @@ def listed(words: Iterable[str]) -> str:
     if len(given) < 2:
         return given[0] if given else "none"
     return ", ".join(given[:-1]) + " and " + given[-1]
+
+
+def code(row: Mapping[str, Any]) -> str:
+    """A contestant with its settings, as code."""
+    return f"`{row['spec']}`"
+
+
+def names(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Contestants by their names, as code."""
+    return listed(f"`{row['name']}`" for row in rows)

@@ -65,12 +65,3 @@ def colour_words(bars: Iterable[Bar], style: Style) -> str:
     if both:
         return "Red spoke for it, blue against it."
     return "Brighter parts mattered more." if ends else ""
-
-
-def percent(probability: float) -> str:
-    """A probability for people: never 0 % or 100 % where it is not."""
-    if 0.9995 <= probability < 1:
-        return "over 99.9 %"
-    if 0 < probability < 0.0005:
-        return "under 0.1 %"
-    return f"{probability * 100:.1f} %"

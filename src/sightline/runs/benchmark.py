@@ -6,36 +6,30 @@ and same versions give the same record, but for seconds.
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from importlib import metadata
+from pathlib import Path
 from typing import Any, cast
 
 from sightline.attribution.base import Method
 from sightline.attribution.table import METHODS
+from sightline.demo.network import NETWORKS, weights_file
 from sightline.demo.train import untrained
 from sightline.errors import NonFiniteError, NotSupportedError, UsageError
-from sightline.evaluation.aggregate import CONFIDENCE, interval
-from sightline.evaluation.worlds.contest import (
-    CHEAT,
-    CHEATS,
-    HONEST,
-    UNTRAINED,
-    Drawn,
-    Stage,
-    draw_maps,
-    judge,
-    stages,
-)
+from sightline.evaluation.aggregate import CONFIDENCE
+from sightline.evaluation.worlds.contest import CHEAT, HONEST, UNTRAINED, Stage, stages
 from sightline.evaluation.worlds.nulls import NULLS
-from sightline.evaluation.worlds.retraining import Small, trained_again
+from sightline.evaluation.worlds.retraining import Retraining
 from sightline.evaluation.worlds.scenes import Sort
-from sightline.evaluation.worlds.scores import rank_on, top_thing
+from sightline.evaluation.worlds.small import Small
 from sightline.models.catalogue import load
 from sightline.passes.passes import Passes
-from sightline.types import Count
+from sightline.runs.benchmark_row import row_of
+from sightline.runs.unfinished import Unfinished, code_sha256
 
 SCHEMA_VERSION = 1
 QUICK: Mapping[Sort, int] = {"bell": 4, "snow": 4, "plain": 1, "pair": 4}
@@ -111,47 +105,84 @@ def setting(methods: Iterable[str | Method] = (), *, quick: bool = False, seed: 
     return Setting(methods=chosen, scenes=FULL, form="full", seed=seed, small=Small(seed=seed))
 
 
-def benchmark(wanted: Setting, say: Say = lambda _: None) -> dict[str, Any]:
+def benchmark(wanted: Setting, say: Say = lambda _: None, kept: Unfinished | None = None) -> dict[str, Any]:
     """Run the contest; plain JSON values.
 
     Args:
         wanted: from `setting`.
         say: told a line of progress at a time.
+        kept: from `unfinished`, to go on with what an earlier run had done, and to keep what this one does.
 
     Raises:
         UsageError: no method, or scenes that cannot be found.
     """
     if not wanted.methods:
         raise UsageError("a benchmark needs a method: `sightline methods` lists them")
-    rows = []
     refused = [
         {"name": spec.partition("(")[0].strip(), "spec": spec, "reason": why} for spec, why in wanted.left_out.items()
     ]
-    with ExitStack() as stack:
+    contestants: Sequence[Method] = (*NULLS, *wanted.methods)
+    with kept or unfinished(wanted, None) as known, ExitStack() as stack:
         networks = {name: stack.enter_context(passes) for name, passes in _networks(wanted.seed).items()}
         found, drawn = stages(networks, wanted.scenes, wanted.seed)
         say(f"{sum(wanted.scenes.values())} scenes taken of {drawn} drawn")
-        contestants: Sequence[Method] = (*NULLS, *wanted.methods)
+        done = []
         for place, method in enumerate(contestants, start=1):
-            try:
-                rows.append(_row(method, found, wanted))
-            except (NotSupportedError, NonFiniteError) as error:
-                refused.append({"name": method.name, "spec": str(method), "reason": str(error)})
-            last = rows[-1]["seconds"] if rows else 0.0
-            say(f"[{place}/{len(contestants)}] {method}: {last:.1f} s")
+            done.append(known.once(piece(method), lambda method=method: _outcome(method, found, wanted)))  # type: ignore[misc]
+            say(f"[{place}/{len(contestants)}] {method}: {done[-1].get('seconds', 0.0):.1f} s")
+        rows = [one for one in done if "reason" not in one]
+        again = None
+        if wanted.small is not None:
+            again = Retraining(wanted.small, say, known.once).record(_cheap(contestants, rows))
     return {
         "schema_version": SCHEMA_VERSION,
         "form": wanted.form,
-        "seed": wanted.seed,
+        **_held_for(wanted),
         "confidence": CONFIDENCE,
-        "scenes": dict(wanted.scenes),
         "drawn": drawn,
+        "rows": rows,
+        "refused": [*refused, *(one for one in done if "reason" in one)],
+        "again": again,
+    }
+
+
+def unfinished(wanted: Setting, place: Path | None) -> Unfinished:
+    """What an earlier run of a benchmark has left in a file, and where this one keeps what it does; None for nowhere.
+
+    The pieces hold for the scenes of one seed, the same code, packages and networks; which methods are wanted is free,
+    each method with its settings being a piece of its own.
+
+    Raises:
+        UsageError: the file holds what was found under other settings.
+    """
+    if place is None:
+        return Unfinished(None, {})
+    weights = {name: hashlib.sha256(weights_file(name).read_bytes()).hexdigest() for name in NETWORKS}
+    held_for = {"schema_version": SCHEMA_VERSION, **_held_for(wanted), "networks": weights, "code": code_sha256()}
+    return Unfinished(place, held_for)
+
+
+def piece(method: Method) -> str:
+    """The name under which one contestant's row is kept: all of its settings, also those left at their defaults."""
+    return f"contest: {method!r}"
+
+
+def _held_for(wanted: Setting) -> dict[str, Any]:
+    """What the rows of a record go by, beside the methods' settings."""
+    return {
+        "seed": wanted.seed,
+        "scenes": dict(wanted.scenes),
         "versions": {name: metadata.version(name) for name in ("sightline", "torch", "numpy", "pillow")},
         "machine": platform.machine(),
-        "rows": rows,
-        "refused": refused,
-        "again": trained_again(_cheap(contestants, rows), wanted.small, say) if wanted.small else None,
     }
+
+
+def _outcome(method: Method, found: Mapping[str, Stage], wanted: Setting) -> dict[str, Any]:
+    """The row of one contestant, or why there is none."""
+    try:
+        return row_of(method, found, wanted.seed)
+    except (NotSupportedError, NonFiniteError) as error:
+        return {"name": method.name, "spec": str(method), "reason": str(error)}
 
 
 def _cheap(contestants: Sequence[Method], rows: Sequence[Mapping[str, Any]]) -> list[Method]:
@@ -165,78 +196,3 @@ def _networks(seed: int) -> dict[str, Passes]:
     honest = load("demo")
     blank = replace(honest, function=untrained(seed), name="demo, untrained", weights_sha256=None)
     return {name: Passes(one) for name, one in ((HONEST, honest), (CHEAT, load("demo/cheat")), (UNTRAINED, blank))}
-
-
-def _row(method: Method, found: Mapping[str, Stage], wanted: Setting) -> dict[str, Any]:
-    """One contestant: what it scores before each network, what it cost, what it said."""
-    drawn = {name: draw_maps(stage, method) for name, stage in found.items()}
-    judged = {name: judge(found[name], drawn[name]) for name in (HONEST, CHEAT)}
-    values: dict[str, dict[str, Sequence[float | None]]] = {name: dict(one.values) for name, one in judged.items()}
-    values["cheat revealed"] = _revealed(found, drawn)
-    values[UNTRAINED] = _by_chance(found, drawn)
-    maps = sum(len(one.maps) for one in drawn.values())
-    passes = sum((one.passes for one in drawn.values()), Count())
-    return {
-        "name": method.name,
-        "spec": str(method),
-        "family": method.traits.family,
-        "null": method.traits.family == "null",
-        "maps": maps,
-        "passes": {"forward": passes.forward, "backward": passes.backward},
-        "seconds": round(sum(one.seconds for one in drawn.values()), 2),
-        "thresholds": {name: one.threshold for name, one in judged.items()},
-        "values": {name: {score: _rounded(row) for score, row in part.items()} for name, part in values.items()},
-        "means": {
-            name: {score: _mean(row, wanted.seed) for score, row in part.items()} for name, part in values.items()
-        },
-        "warnings": list(dict.fromkeys(text for one in drawn.values() for text in one.warnings)),
-    }
-
-
-def _revealed(found: Mapping[str, Stage], drawn: Mapping[str, Drawn]) -> dict[str, Sequence[float | None]]:
-    """Scene by scene 1 where the shortcut is the top evidence in the cheating network and not in the honest one."""
-    tops = {name: _shortcut_on_top(found[name], drawn[name]) for name in found}
-    sorts = [scene.sort for scene in found[HONEST].scenes if scene.sort in CHEATS]
-    revealed = [float(cheat and not honest) for cheat, honest in zip(tops[CHEAT], tops[HONEST], strict=True)]
-    chance = [float(blank and not honest) for blank, honest in zip(tops[UNTRAINED], tops[HONEST], strict=True)]
-    parts: dict[str, Sequence[float | None]] = {
-        str(sort): [value for value, own in zip(revealed, sorts, strict=True) if own == sort] for sort in CHEATS
-    }
-    return {"all": revealed, **parts, "untrained": chance}
-
-
-def _shortcut_on_top(stage: Stage, drawn: Drawn) -> list[bool]:
-    return [
-        top_thing(map, truth) == CHEATS[scene.sort]
-        for scene, truth, map in _singles(stage, drawn)
-        if scene.sort in CHEATS
-    ]
-
-
-def _by_chance(found: Mapping[str, Stage], drawn: Mapping[str, Drawn]) -> dict[str, Sequence[float | None]]:
-    """The rank of the untrained network's maps on the figure, and how much higher the honest network's is."""
-    honest = [
-        (rank_on(map, truth.evidence), truth.evidence) for _, truth, map in _singles(found[HONEST], drawn[HONEST])
-    ]
-    blank = [map for _, _, map in _singles(found[UNTRAINED], drawn[UNTRAINED])]
-    ranks = [rank_on(map, evidence) for map, (_, evidence) in zip(blank, honest, strict=True)]
-    return {"rank": ranks, "gain": [own - rank for (own, _), rank in zip(honest, ranks, strict=True)]}
-
-
-def _singles(stage: Stage, drawn: Drawn) -> list[tuple[Any, Any, Any]]:
-    maps = iter(drawn.maps)
-    shown = [(scene, truth, next(maps)) for scene in stage.scenes for truth in scene.truths]
-    return [(scene, truth, map) for scene, truth, map in shown if len(scene.truths) == 1]
-
-
-def _rounded(row: Sequence[float | None]) -> list[float | None]:
-    return [None if value is None else round(value, 4) for value in row]
-
-
-def _mean(row: Sequence[float | None], seed: int) -> dict[str, Any] | None:
-    """The mean over scenes with its interval; None where the score says nothing of any scene."""
-    values = [value for value in _rounded(row) if value is not None]
-    if not values:
-        return None
-    found = interval(values, seed=seed)
-    return {name: round(value, 4) if isinstance(value, float) else value for name, value in found.record().items()}

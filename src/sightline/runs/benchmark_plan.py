@@ -8,7 +8,7 @@ come on top.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from sightline.attribution.base import Method
@@ -17,9 +17,10 @@ from sightline.demo.scenes import PICTURES, render_image
 from sightline.errors import UsageError
 from sightline.evaluation.worlds.contest import MAPS_A_SCENE
 from sightline.evaluation.worlds.nulls import NULLS
-from sightline.evaluation.worlds.retraining import LABELLED, LEARN_BY_HEART, Small, split, trained
+from sightline.evaluation.worlds.retraining import LABELLED, LEARN_BY_HEART, Retraining
+from sightline.evaluation.worlds.small import Small, split, trained
 from sightline.models.catalogue import load
-from sightline.runs.benchmark import AGAIN, AGAIN_PASSES, Setting
+from sightline.runs.benchmark import AGAIN, AGAIN_PASSES, Setting, piece
 from sightline.runs.order import Order
 from sightline.runs.plan import plans_and_refusals
 
@@ -77,6 +78,16 @@ def foretold(wanted: Setting) -> Foretold:
     }
     alone = training * (small.seeds + 1 + LEARN_BY_HEART + trainings * len(NULLS))
     return Foretold(maps=maps, contest=contest, untold=untold, again=alone, each_again=each)
+
+
+def still(known: Foretold, small: Small | None, done: Collection[str]) -> Foretold:
+    """What is left of it where pieces are known already, by their names (`sightline.runs.unfinished`)."""
+    contest = {method: 0.0 if piece(method) in done else seconds for method, seconds in known.contest.items()}
+    if small is None:
+        return replace(known, contest=contest)
+    named = Retraining(small).piece
+    each = {method: 0.0 if named(method) in done else seconds for method, seconds in known.each_again.items()}
+    return replace(known, contest=contest, each_again=each)
 
 
 def within(wanted: Setting, known: Foretold, minutes: int) -> Setting:

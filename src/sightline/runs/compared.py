@@ -111,15 +111,7 @@ def compare_into(
         failures=[dict(one) for one in comparison.failures],
         others=(COMPARISON, VALUES),
     )
-    settings = {
-        **writer.settings,
-        "passes in all": f"{count.forward:,} forward, {count.backward:,} backward",
-        "time in all": f"{totals['seconds']:.1f} s",
-        "pictures": f"{len(comparison.pictures)} of {len(contest.entries)} judged",
-        "seed": str(contest.seed),
-        "interval": f"{comparison.confidence:.0%}, BCa bootstrap over pictures",
-        "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
-    }
+    settings = writer.settings | _settings(contest, comparison, count, totals["seconds"])
     about = About(settings=list(settings.items()), command=command, created=manifest.created, notes=notes)
     record = comparison.record() | {"parts": [one.record() for one in more], "totals": totals, "notes": list(notes)}
     folder.write(COMPARISON, _json(record))
@@ -139,6 +131,17 @@ def _totals(contest: Contest, comparison: Comparison, writer: _Writer, count: Co
         "passes": {"forward": count.forward, "backward": count.backward},
         "seconds": round(seconds, 3),
         "runtime": "; ".join(dict.fromkeys(record["runtime"] for record in writer.records)),
+    }
+
+
+def _settings(contest: Contest, comparison: Comparison, count: Count, seconds: float) -> dict[str, str]:
+    return {
+        "passes in all": f"{count.forward:,} forward, {count.backward:,} backward",
+        "time in all": f"{seconds:.1f} s",
+        "pictures": f"{len(comparison.pictures)} of {len(contest.entries)} judged",
+        "seed": str(contest.seed),
+        "interval": f"{comparison.confidence:.0%}, BCa bootstrap over pictures",
+        "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
     }
 
 

@@ -90,6 +90,7 @@ class Book:
     targets: list[str] = field(default_factory=list)
     defect: Exception | None = None
     cautions: Cautions = field(default_factory=Cautions)
+    seen: dict[tuple[str, str], set[int]] = field(default_factory=dict)
 
     def open(self, place: int, picture: str, target: str) -> None:
         """Begin a picture: every row has no value yet."""
@@ -105,6 +106,7 @@ class Book:
         A flat map keeps none of metrics that it would win by being flat: nothing of it can move, or stay the same.
         """
         self.costs.setdefault(done.row, []).append((done.passes, done.seconds))
+        self.seen.setdefault((done.ready.picture.sha256, done.explained.label), set()).add(done.place)
         said = () if done.attribution is None else done.attribution.warnings
         self.cautions.add(done.row, done.place, [*said, *(text for one in done.judgements for text in one.warnings)])
         won_by_rule = [one for one in done.judgements if one.metric.traits.family in _WON_BY_FLAT]
@@ -119,6 +121,15 @@ class Book:
             if judgement.metric.traits.joint:
                 curves = self.curves.setdefault(str(judgement.metric), {})
                 curves.setdefault(done.row, [None] * len(self.pictures))[-1] = judgement.curve
+
+
+def _twice(book: Book) -> tuple[str, ...]:
+    """What must be known of pictures that came more than once: an interval takes them for as many pictures."""
+    again = sum(len(places) - 1 for places in book.seen.values())
+    if not again:
+        return ()
+    which = "one picture was" if again == 1 else f"{again} pictures were"
+    return (f"{which} judged before, for the same class: intervals and differences look surer than they are",)
 
 
 def _lengthen(table: dict[str, dict[str, list[T | None]]]) -> None:
@@ -146,7 +157,8 @@ def comparison_of(classifier: Classifier, contest: Contest, book: Book) -> Compa
         seed=contest.seed,
         places=tuple(book.places),
         curves=book.curves,
-        cautions=book.cautions.lines(
+        cautions=_twice(book)
+        + book.cautions.lines(
             [name for name in kinds if name in book.costs],
             len(book.pictures),
             [name for name in names if name in book.costs],

@@ -153,7 +153,7 @@ def plans_and_refusals(
             except (NotSupportedError, UsageError) as error:
                 refused[method] = error
         pace = _pace(passes, pixels, target, found) if found else None
-        plans = [_plan(passes, pixels, ready.picture.name, pace, *one) for one in found] if pace else []
+        plans = [_plan(passes, pixels, ready.picture.name, pace, one) for one in found] if pace else []
     return plans, refused
 
 
@@ -181,9 +181,8 @@ def _foreseen(passes: Passes, pixels: Pixels, target: Target, method: Method, ch
     return wants, found
 
 
-def _plan(
-    passes: Passes, pixels: Pixels, name: str, pace: _Pace, method: Method, wants: Wants, found: Foreseen
-) -> Plan:
+def _plan(passes: Passes, pixels: Pixels, name: str, pace: _Pace, one: tuple[Method, Wants, Foreseen]) -> Plan:
+    method, wants, found = one
     gradients = found.backward > 0
     layers = () if gradients else wants.layers
     room = passes.pictures_at_once(pixels, gradients=gradients, layers=layers)

@@ -22,10 +22,12 @@ from sightline.errors import NonFiniteError, PictureError, SightlineError
 from sightline.evaluation.base import Metric
 from sightline.images.thresholds import Threshold
 from sightline.models.classifier import Classifier
+from sightline.pictures.marks import Marks, marked
+from sightline.pictures.outlines import Loops
 from sightline.pictures.overlay import overlay
 from sightline.pictures.scale import Scale
 from sightline.pictures.style import PLAIN, Style
-from sightline.reports.boxes import BOXES, boxed, boxes_csv, truth_path
+from sightline.reports.boxes import BOXES, boxed, boxes_csv, marks_of, truth_loops
 from sightline.reports.content import Pictured, Result, pictured
 from sightline.reports.folder import OutputFolder
 from sightline.reports.manifest import MANIFEST, REPORT, Manifest
@@ -54,7 +56,7 @@ class Job:
         style: how overlays and the report are drawn.
         command: the words that the user gave, for the record.
         own_scales: the report opens with each map on its own scale; else on the scale that `style.share` says.
-        figure: makes the bytes of a figure from the first pictures, if one is wanted.
+        figure: makes the bytes of a figure from the results of the first pictures and their marks, if one is wanted.
         figure_file: where the figure goes.
     """
 
@@ -66,7 +68,7 @@ class Job:
     style: Style = PLAIN
     own_scales: bool = True
     command: tuple[str, ...] = ()
-    figure: Callable[[list[Attribution]], bytes] | None = None
+    figure: Callable[[list[Attribution], list[Marks]], bytes] | None = None
     figure_file: Path | None = None
 
 
@@ -98,19 +100,20 @@ def run(classifier: Classifier, job: Job, folder: OutputFolder, watch: Watch = l
             found.failures.append(_failure(given, error))
             watch(place, found.failures[-1])
             continue
-        records = [_written(result, given, job.style, (folder, names)) for result in done]
+        truth = _truth(given, done, job)
+        records = [_written(result, (given, truth), job.style, (folder, names)) for result in done]
         found.records += records
         found.passes += _cost(done)
         if len(found.drawn) < MOST_PICTURES:
-            found.drawn.append(pictured(done, _truth(given, done, job)))
+            found.drawn.append(pictured(done, truth))
         watch(place, records)
     return _finish(found, job, folder, time.perf_counter() - start)
 
 
-def _truth(given: Given, done: Sequence[Result], job: Job) -> str:
+def _truth(given: Given, done: Sequence[Result], job: Job) -> Loops:
     """The object's outline, where something is held against it: boxes, or a metric that needs to know where it is."""
     wanted = job.boxes is not None or any(metric.traits.needs_mask for metric in job.metrics)
-    return truth_path(given.mask, done[0].attribution.picture.size) if wanted else ""
+    return truth_loops(given.mask, done[0].attribution.picture.size) if wanted else ()
 
 
 def _by_picture(classifier: Classifier, job: Job) -> Iterator[tuple[int, list[Attribution] | Failure]]:
@@ -129,15 +132,18 @@ def _by_picture(classifier: Classifier, job: Job) -> Iterator[tuple[int, list[At
         yield place, together
 
 
-def _written(result: Result, given: Given, style: Style, where: tuple[OutputFolder, FileNames]) -> dict[str, Any]:
-    """Write the files of one result; its record."""
-    (folder, names), one = where, result.attribution
+def _written(
+    result: Result, of: tuple[Given, Loops], style: Style, where: tuple[OutputFolder, FileNames]
+) -> dict[str, Any]:
+    """Write the files of one result of a picture, the object's outline known or not; its record."""
+    (given, truth), (folder, names), one = of, where, result.attribution
     name = names.of(one.picture.name, one.picture.sha256, one.target.label, str(one.method))
     seen = None if one.seen.all() else one.seen
     scale = style.scale(one.picture_map, seen)
     files = {"map": f"maps/{name}.npy", "overlay": f"overlays/{name}.png"}
     folder.write(files["map"], npy(one.map))
-    folder.write(files["overlay"], _png(overlay(one.picture.rgb, one.picture_map, style, scale, seen)))
+    drawn = overlay(one.picture.rgb, one.picture_map, style, scale, seen)
+    folder.write(files["overlay"], _png(marked(drawn, marks_of(result, truth))))
     for word, values in one.arrays.items():
         files[word] = f"maps/{name}.{word}.npy"
         folder.write(files[word], npy(values))
@@ -187,8 +193,10 @@ def _finish(found: _Found, job: Job, folder: OutputFolder, seconds: float) -> Ma
 
 
 def _figure(found: _Found, job: Job) -> bytes | None:
-    results = [result.attribution for one in found.drawn for result in one.results]
-    return job.figure(results) if job.figure is not None and results else None
+    drawn = [(result, marks_of(result, one.truth)) for one in found.drawn for result in one.results]
+    if job.figure is None or not drawn:
+        return None
+    return job.figure([result.attribution for result, _ in drawn], [marks for _, marks in drawn])
 
 
 def _inside(folder: OutputFolder, file: Path | None) -> str | None:

@@ -6,7 +6,7 @@ The engine of the methods that weight activations by scores (Score-CAM and its k
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 import torch
 from torch.nn import functional
@@ -15,10 +15,14 @@ from sightline.models.targets import Target
 from sightline.passes.masks import MaskSource
 from sightline.passes.passes import Passes
 from sightline.passes.perturbations import Masks, Perturbation
-from sightline.types import Pixels, Scores
+from sightline.types import Doc, Pixels, Range, Scores
 
 Value = Literal["logit", "probability"]
-Order = Literal["enlarge-first", "normalise-first"]
+Read: TypeAlias = Annotated[Value, Doc("the network's own score, or the probability")]
+Order: TypeAlias = Annotated[
+    Literal["enlarge-first", "normalise-first"], Doc("masks are stretched to 0…1 after they are enlarged, or before")
+]
+Most: TypeAlias = Annotated[int | None, Range(1, 1 << 20), Doc("only those that vary most; all when left out")]
 Weight = Literal["softmax", "change", "score"]
 
 

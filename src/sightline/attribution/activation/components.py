@@ -2,9 +2,41 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import final
+
 import torch
 
-NO_ACTIVE_SIDE = "no side of their strongest component is the active one, and which one is positive says little"
+from sightline.attribution.activation.weighting import Weighting, where_negative
+from sightline.attribution.base import Cautions
+from sightline.models.targets import Target
+from sightline.passes.clean import LayerView
+from sightline.passes.passes import Passes
+from sightline.types import Pixels
+
+_NO_ACTIVE_SIDE = "no side of their strongest component is the active one, and which one is positive says little"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActiveComponent(Weighting):
+    """What a layer's cells have most in common, whatever the class; a subclass states how that is found."""
+
+    reads_gradients = False
+
+    @abstractmethod
+    def component(self, cells: torch.Tensor, layer: str) -> torch.Tensor:
+        """One number a cell, of either sign: cells `b n K` float64 of the layer of that name → `b n`."""
+
+    @final
+    def cautions(self, view: LayerView) -> Cautions:
+        return where_negative(self.name, view, _NO_ACTIVE_SIDE)
+
+    @final
+    def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
+        cells = cells_of(view.activations)
+        found = active_side_up(self.component(cells, view.layer.name), cells)
+        return found.view_as(view.activations[:, 0]).float()
 
 
 def cells_of(activations: torch.Tensor) -> torch.Tensor:

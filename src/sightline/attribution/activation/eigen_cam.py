@@ -18,17 +18,13 @@ from typing import Annotated
 
 import torch
 
-from sightline.attribution.activation.components import NO_ACTIVE_SIDE, active_side_up, cells_of, projection
-from sightline.attribution.activation.weighting import Weighting, where_negative
-from sightline.attribution.base import Cautions, Needs, Traits
-from sightline.models.targets import Target
-from sightline.passes.clean import LayerView
-from sightline.passes.passes import Passes
-from sightline.types import Doc, Pixels
+from sightline.attribution.activation.components import ActiveComponent, projection
+from sightline.attribution.base import Needs, Traits
+from sightline.types import Doc
 
 
 @dataclass(frozen=True, kw_only=True)
-class EigenCam(Weighting):
+class EigenCam(ActiveComponent):
     """A layer's activations laid on their strongest component."""
 
     centred: Annotated[bool, Doc("take off the channels' means first, as pytorch-grad-cam does")] = False
@@ -41,12 +37,6 @@ class EigenCam(Weighting):
         class_sensitive=False,
         linear=False,
     )
-    reads_gradients = False
 
-    def cautions(self, view: LayerView) -> Cautions:
-        return where_negative(self.name, view, NO_ACTIVE_SIDE)
-
-    def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
-        cells = cells_of(view.activations)
-        laid = projection(cells - cells.mean(1, keepdim=True) if self.centred else cells)
-        return active_side_up(laid, cells).view_as(view.activations[:, 0]).float()
+    def component(self, cells: torch.Tensor, layer: str) -> torch.Tensor:
+        return projection(cells - cells.mean(1, keepdim=True) if self.centred else cells)

@@ -19,9 +19,10 @@ import torch
 
 from sightline.attribution.activation.channel_masks import (
     ChannelMasks,
+    Most,
     Order,
+    Read,
     Reading,
-    Value,
     changes,
     strongest,
     weights_of,
@@ -62,9 +63,9 @@ class IsCam(Weighting):
     factors: Annotated[Literal["even", "running-sum"], Doc("strengths i/n, or their running sum as in torch-cam")] = (
         "even"
     )
-    score: Annotated[Value, Doc("the network's own score, or the probability")] = "logit"
-    order: Annotated[Order, Doc("masks are stretched to 0…1 after they are enlarged, or before")] = "enlarge-first"
-    channels: Annotated[int | None, Range(1, 1 << 20), Doc("only those that vary most; all when left out")] = None
+    score: Read = "logit"
+    order: Order = "enlarge-first"
+    channels: Most = None
 
     traits = Traits(
         family="activation",

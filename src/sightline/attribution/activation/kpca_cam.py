@@ -19,14 +19,10 @@ from typing import Annotated, Literal
 
 import torch
 
-from sightline.attribution.activation.components import NO_ACTIVE_SIDE, active_side_up, cells_of, strongest
-from sightline.attribution.activation.weighting import Weighting, where_negative
-from sightline.attribution.base import Cautions, Needs, Traits
+from sightline.attribution.activation.components import ActiveComponent, strongest
+from sightline.attribution.base import Needs, Traits
 from sightline.errors import NotSupportedError
-from sightline.models.targets import Target
-from sightline.passes.clean import LayerView
-from sightline.passes.passes import Passes
-from sightline.types import Doc, Pixels
+from sightline.types import Doc
 
 Kernel = Literal["sigmoid", "rbf", "linear"]
 
@@ -35,7 +31,7 @@ _MOST_CELLS = 4096  # the kernel of more would take minutes and hundreds of mega
 
 
 @dataclass(frozen=True, kw_only=True)
-class KpcaCam(Weighting):
+class KpcaCam(ActiveComponent):
     """A layer's cells laid on their strongest component in the space of a kernel."""
 
     kernel: Annotated[Kernel, Doc("how alike two cells are")] = "sigmoid"
@@ -48,20 +44,14 @@ class KpcaCam(Weighting):
         class_sensitive=False,
         linear=False,
     )
-    reads_gradients = False
 
-    def cautions(self, view: LayerView) -> Cautions:
-        return where_negative(self.name, view, NO_ACTIVE_SIDE)
-
-    def weigh(self, view: LayerView, passes: Passes, pixels: Pixels, target: Target) -> torch.Tensor:
-        cells = cells_of(view.activations)
+    def component(self, cells: torch.Tensor, layer: str) -> torch.Tensor:
         if cells.shape[1] > _MOST_CELLS:
             raise NotSupportedError(
-                f"kpca-cam compares all pairs of cells, and layer {view.layer.name!r} has {cells.shape[1]}: choose a "
+                f"kpca-cam compares all pairs of cells, and layer {layer!r} has {cells.shape[1]}: choose a "
                 f"layer of at most {_MOST_CELLS}, or use eigen-cam"
             )
-        laid = torch.stack([_component(one, self.kernel) for one in cells])
-        return active_side_up(laid, cells).view_as(view.activations[:, 0]).float()
+        return torch.stack([_component(one, self.kernel) for one in cells])
 
 
 def _component(cells: torch.Tensor, kernel: Kernel) -> torch.Tensor:

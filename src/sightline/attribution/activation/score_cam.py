@@ -23,9 +23,10 @@ import torch
 
 from sightline.attribution.activation.channel_masks import (
     ChannelMasks,
+    Most,
     Order,
+    Read,
     Reading,
-    Value,
     Weight,
     changes,
     strongest,
@@ -37,19 +38,19 @@ from sightline.attribution.foreseen import Foreseen
 from sightline.models.targets import Target
 from sightline.passes.clean import LayerView
 from sightline.passes.passes import Passes
-from sightline.types import Doc, Pixels, Range
+from sightline.types import Doc, Pixels
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreCam(Weighting):
     """Activations weighted by the score of the picture seen through them."""
 
-    score: Annotated[Value, Doc("the network's own score, or the probability")] = "logit"
+    score: Read = "logit"
     weight: Annotated[Weight, Doc("softmax over channels, the plain change of the score, or the score itself")] = (
         "softmax"
     )
-    order: Annotated[Order, Doc("masks are stretched to 0…1 after they are enlarged, or before")] = "enlarge-first"
-    channels: Annotated[int | None, Range(1, 1 << 20), Doc("only those that vary most; all when left out")] = None
+    order: Order = "enlarge-first"
+    channels: Most = None
 
     traits = Traits(
         family="activation",

@@ -21,9 +21,10 @@ import torch
 
 from sightline.attribution.activation.channel_masks import (
     ChannelMasks,
+    Most,
     Order,
+    Read,
     Reading,
-    Value,
     changes_from,
     strongest,
     weights_of,
@@ -40,8 +41,8 @@ from sightline.types import Doc, Pixels, Range
 
 
 @dataclass(frozen=True, eq=False)
-class Shaken(MaskSource):
-    """Every mask `samples` times, with noise of its own; all masks once, then all again."""
+class Draws:
+    """Every mask `samples` times, each time with noise of its own; all masks once, then all again."""
 
     masks: ChannelMasks
     samples: int
@@ -50,35 +51,48 @@ class Shaken(MaskSource):
 
     def __len__(self) -> int:
         return self.samples * len(self.masks)
+
+    def mask(self, row: int) -> torch.Tensor:
+        """The mask of a row, `1 b 1 h w`."""
+        channel = row % len(self.masks)
+        return self.masks.make(slice(channel, channel + 1))
+
+    def noise(self, row: int, like: torch.Tensor) -> torch.Tensor:
+        """The noise of a row, in a tensor's shape."""
+        return self.sigma * noise_of(self.seed * len(self) + row, like)
+
+
+@dataclass(frozen=True, eq=False)
+class Shaken(MaskSource):
+    """The masks, with noise on each."""
+
+    draws: Draws
+
+    def __len__(self) -> int:
+        return len(self.draws)
 
     def make(self, rows: slice) -> torch.Tensor:
         return torch.cat([self._one(row) for row in range(len(self))[rows]])
 
     def _one(self, row: int) -> torch.Tensor:
-        channel = row % len(self.masks)
-        mask = self.masks.make(slice(channel, channel + 1))
-        return mask + self.sigma * noise_of(self.seed * len(self) + row, mask[0, 0, 0])
+        mask = self.draws.mask(row)
+        return mask + self.draws.noise(row, mask[0, 0, 0])
 
 
 @dataclass(frozen=True, eq=False)
 class ShakenPicture(Perturbation):
-    """The picture with noise, seen through every mask `samples` times; all masks once, then all again."""
+    """The picture with noise, seen through each mask."""
 
-    masks: ChannelMasks
-    samples: int
-    sigma: float
-    seed: int
+    draws: Draws
 
     def __len__(self) -> int:
-        return self.samples * len(self.masks)
+        return len(self.draws)
 
     def make(self, pixels: Pixels, rows: slice) -> Pixels:
         return torch.cat([self._one(pixels, row) for row in range(len(self))[rows]])
 
     def _one(self, pixels: Pixels, row: int) -> Pixels:
-        channel = row % len(self.masks)
-        noise = noise_of(self.seed * len(self) + row, pixels[0])
-        return (pixels + self.sigma * noise) * self.masks.make(slice(channel, channel + 1))[0].to(pixels)
+        return (pixels + self.draws.noise(row, pixels[0])) * self.draws.mask(row)[0].to(pixels)
 
 
 def noise_of(seed: int, like: torch.Tensor) -> torch.Tensor:
@@ -94,9 +108,9 @@ class SsCam(Weighting):
     samples: Annotated[int, Range(1, 4096), Doc("noisy masks a channel")] = 10
     sigma: Annotated[float, Range(0, 100), Doc("standard deviation of the noise; masks go from 0 to 1")] = 2.0
     shaken: Annotated[Literal["masks", "picture"], Doc("what the noise is added to: the paper's two forms")] = "masks"
-    score: Annotated[Value, Doc("the network's own score, or the probability")] = "logit"
-    order: Annotated[Order, Doc("masks are stretched to 0…1 after they are enlarged, or before")] = "enlarge-first"
-    channels: Annotated[int | None, Range(1, 1 << 20), Doc("only those that vary most; all when left out")] = None
+    score: Read = "logit"
+    order: Order = "enlarge-first"
+    channels: Most = None
     seed: Annotated[int, Range(0, 2**31 - 1), Doc("seed of the noise")] = 0
 
     traits = Traits(
@@ -117,8 +131,8 @@ class SsCam(Weighting):
         given = pixels.to(passes.device)
         activations = strongest(view.activations, self.channels)
         plain = ChannelMasks(activations, (given.shape[2], given.shape[3]), self.order)
-        black, how = torch.zeros_like(given), (plain, self.samples, self.sigma, self.seed)
-        versions = ShakenPicture(*how) if self.shaken == "picture" else Masks(Shaken(*how), black)
+        black, draws = torch.zeros_like(given), Draws(plain, self.samples, self.sigma, self.seed)
+        versions = ShakenPicture(draws) if self.shaken == "picture" else Masks(Shaken(draws), black)
         change, base = changes_from(given, versions, black, Reading(passes, target, self.score))
         change = change.unflatten(0, (self.samples, -1)).mean(0)
         return torch.einsum("bk,bkhw->bhw", weights_of(change, base, "softmax"), activations).relu()

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 import torch
 
-from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.base import Maps, Needs, Traits
 from sightline.attribution.foreseen import Foreseen
+from sightline.attribution.perturbation.by_score import ByScore
 from sightline.attribution.perturbation.game import Game, HidingRegions, Players, Score, games, players
 from sightline.images.fills import Mean
 from sightline.images.segments import Grid
@@ -26,23 +27,19 @@ from sightline.types import Pixels
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeatureAblation(Method):
+class FeatureAblation(ByScore):
     """What hiding each region of the picture does to the score."""
 
     regions: Players = Grid()
     fill: HidingRegions = Mean()
     score: Score = "given"
 
-    @property
-    def traits(self) -> Traits:  # type: ignore[override]
-        """Drops of the network's own score are linear in it, those of probabilities are not."""
-        return Traits(
-            family="perturbation",
-            needs=Needs.SCORES,
-            cost="1 F a region + 1 F",
-            paper="as in Captum (Kokhlikyan et al., 2020); one region at a time",
-            linear=self.score == "given",
-        )
+    own = Traits(
+        family="perturbation",
+        needs=Needs.SCORES,
+        cost="1 F a region + 1 F",
+        paper="as in Captum (Kokhlikyan et al., 2020); one region at a time",
+    )
 
     def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
         return Foreseen(forward=players(passes, pixels, self.regions))

@@ -22,8 +22,9 @@ from typing import Annotated, Literal, TypeAlias
 
 import torch
 
-from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.base import Maps, Needs, Traits
 from sightline.attribution.foreseen import Foreseen
+from sightline.attribution.perturbation.by_score import ByScore
 from sightline.attribution.perturbation.game import Hiding
 from sightline.attribution.perturbation.soft_windows import SoftWindows
 from sightline.errors import NotSupportedError
@@ -42,7 +43,7 @@ Stride: TypeAlias = Annotated[int | tuple[int, int], Range(1, 1 << 20), Doc("ste
 
 
 @dataclass(frozen=True, kw_only=True)
-class Occlusion(Method):
+class Occlusion(ByScore):
     """What hiding each part of the picture does to the score."""
 
     window: Window = 32
@@ -55,16 +56,12 @@ class Occlusion(Method):
         Literal["drop", "complement", "logit"], Doc("drop of the probability, 1 − p, or drop of the logit")
     ] = "drop"
 
-    @property
-    def traits(self) -> Traits:  # type: ignore[override]
-        """Drops of the network's own score are linear in it, those of probabilities are not."""
-        return Traits(
-            family="perturbation",
-            needs=Needs.SCORES,
-            cost="1 F a window + 1 F",
-            paper="Zeiler, Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014",
-            linear=self.score == "logit",
-        )
+    own = Traits(
+        family="perturbation",
+        needs=Needs.SCORES,
+        cost="1 F a window + 1 F",
+        paper="Zeiler, Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014",
+    )
 
     def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
         return Foreseen(forward=len(self.windows(passes, pixels.to(passes.device))))

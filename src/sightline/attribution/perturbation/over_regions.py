@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar, final
+from typing import Annotated, final
 
-from sightline.attribution.base import Maps, Method, Traits
+from sightline.attribution.base import Maps, Traits
 from sightline.attribution.foreseen import Foreseen
+from sightline.attribution.perturbation.by_score import ByScore
 from sightline.attribution.perturbation.game import Game, HidingRegions, Players, Score, Until, games, play, players
 from sightline.attribution.perturbation.sampling import Sampled
 from sightline.images.fills import Mean
@@ -22,7 +23,7 @@ from sightline.types import Doc, Pixels, Range, Seed
 
 
 @dataclass(frozen=True, kw_only=True)
-class OverRegions(Method):
+class OverRegions(ByScore):
     """Drawn coalitions of regions; a subclass states what it makes of them."""
 
     regions: Players = Grid()
@@ -32,12 +33,10 @@ class OverRegions(Method):
     until: Until = 0.0
     seed: Seed = 0
 
-    own: ClassVar[Traits]
-
     @property
     def traits(self) -> Traits:  # type: ignore[override]
-        """The method's own, but no probability is linear in the score."""
-        return replace(self.own, deterministic=False, linear=self.own.linear and self.score == "given")
+        """The method's own, but coalitions are drawn."""
+        return replace(super().traits, deterministic=False)
 
     def asks(self, players: int) -> int:
         """How many pictures are asked about at most, where the picture is cut into so many regions."""

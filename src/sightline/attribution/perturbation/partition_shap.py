@@ -20,8 +20,9 @@ from typing import Annotated, TypeAlias
 
 import torch
 
-from sightline.attribution.base import Maps, Method, Needs, Traits
+from sightline.attribution.base import Maps, Needs, Traits
 from sightline.attribution.foreseen import Foreseen
+from sightline.attribution.perturbation.by_score import ByScore
 from sightline.attribution.perturbation.game import Hiding, Score, scalar
 from sightline.images.fills import Mean
 from sightline.models.targets import Target
@@ -35,24 +36,20 @@ _TOGETHER = 8  # boxes halved at a time, whatever the memory: it decides which
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartitionShap(Method):
+class PartitionShap(ByScore):
     """Owen values of a picture that is halved again and again."""
 
     evaluations: Annotated[int, Range(3, 1_000_000), Doc("pictures with parts hidden, at most")] = 500
     fill: Hiding = Mean()
     score: Score = "given"
 
-    @property
-    def traits(self) -> Traits:  # type: ignore[override]
-        """Drops of the network's own score are linear in it, those of probabilities are not."""
-        return Traits(
-            family="perturbation",
-            needs=Needs.SCORES,
-            cost="≤ n F",
-            paper="Owen, Values of games with a priori unions, 1977; Lundberg et al., shap",
-            complete=True,
-            linear=self.score == "given",
-        )
+    own = Traits(
+        family="perturbation",
+        needs=Needs.SCORES,
+        cost="≤ n F",
+        paper="Owen, Values of games with a priori unions, 1977; Lundberg et al., shap",
+        complete=True,
+    )
 
     def foresee(self, passes: Passes, pixels: Pixels, target: Target) -> Foreseen:
         return Foreseen(forward=self.evaluations, at_most=True)

@@ -36,7 +36,6 @@ class EffectiveSize(Metric):
     traits = MetricTraits(
         family="complexity",
         better="lower",
-        needs_mask=False,
         asks=False,
         range="0 to 1",
         cost="none",

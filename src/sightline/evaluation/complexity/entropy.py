@@ -33,7 +33,6 @@ class Entropy(Metric):
     traits = MetricTraits(
         family="complexity",
         better="lower",
-        needs_mask=False,
         asks=False,
         range="0 to ln(pixels)",
         cost="none",

@@ -31,7 +31,6 @@ class Gini(Metric):
     traits = MetricTraits(
         family="complexity",
         better="higher",
-        needs_mask=False,
         asks=False,
         range="0 to 1",
         cost="none",

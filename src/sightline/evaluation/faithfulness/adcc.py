@@ -23,9 +23,9 @@ from dataclasses import dataclass
 
 import torch
 
-from sightline.errors import UsageError
 from sightline.evaluation.again import Given, maps_of
 from sightline.evaluation.base import Metric, MetricTraits, Question, Value
+from sightline.evaluation.faithfulness.average_drop import share_lost
 from sightline.evaluation.faithfulness.correlation import correlation
 from sightline.evaluation.faithfulness.shown import Base, soft_mask, through_map
 from sightline.images.fills import Mean
@@ -41,8 +41,6 @@ class Adcc(Metric):
     traits = MetricTraits(
         family="faithfulness",
         better="higher",
-        needs_mask=False,
-        asks=True,
         range="0 to 1",
         cost="2 F + the method's",
         paper="Poppi, Cornia, Baraldi, Cucchiara, Revisiting The Evaluation of Class Activation Mapping for "
@@ -52,9 +50,7 @@ class Adcc(Metric):
 
     def measure(self, passes: Passes, question: Question) -> Value:
         whole, through, warnings = through_map(passes, question, self.base, None)
-        if whole == 0:
-            raise UsageError(f"{self.name} divides by the target's probability, which is 0: judge a likelier target")
-        drop, mask = max(0.0, whole - through) / whole, soft_mask(question.map)
+        drop, mask = share_lost(whole, through, self.name), soft_mask(question.map)
         fill = self.base.make(question.pixels, passes.classifier.values)
         seen = fill + torch.from_numpy(mask).to(fill) * (question.pixels - fill)
         again = soft_mask(maps_of(passes, question, Given(seen))[0].numpy())

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sightline.errors import UsageError
 from sightline.evaluation.base import Metric, MetricTraits, Question, Value
+from sightline.evaluation.faithfulness.scoring import to_divide_by
 from sightline.evaluation.faithfulness.shown import Base, Top, through_map
 from sightline.images.fills import Mean
 from sightline.passes.passes import Passes
@@ -34,8 +34,6 @@ class AverageDrop(Metric):
     traits = MetricTraits(
         family="faithfulness",
         better="lower",
-        needs_mask=False,
-        asks=True,
         range="0 to 1",
         cost="2 F",
         paper="Chattopadhay, Sarkar, Howlader, Balasubramanian, Grad-CAM++: Improved Visual Explanations for Deep "
@@ -44,7 +42,17 @@ class AverageDrop(Metric):
 
     def measure(self, passes: Passes, question: Question) -> Value:
         whole, through, warnings = through_map(passes, question, self.base, self.top)
-        if whole == 0:
-            raise UsageError(f"{self.name} divides by the target's probability, which is 0: judge a likelier target")
-        drop = max(0.0, whole - through) / whole
-        return Value(value=drop, details={"whole": whole, "through the map": through}, warnings=warnings)
+        return Value(
+            value=share_lost(whole, through, self.name),
+            details={"whole": whole, "through the map": through},
+            warnings=warnings,
+        )
+
+
+def share_lost(whole: float, through: float, metric: str) -> float:
+    """max(0, Y − O) / Y.
+
+    Raises:
+        UsageError: Y is 0.
+    """
+    return max(0.0, whole - through) / to_divide_by(whole, metric)

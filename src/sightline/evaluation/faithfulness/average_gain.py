@@ -31,8 +31,6 @@ class AverageGain(Metric):
     traits = MetricTraits(
         family="faithfulness",
         better="higher",
-        needs_mask=False,
-        asks=True,
         range="0 to 1",
         cost="2 F",
         paper="Zhang, Torres, Sicre, Avrithis, Ayache, Opti-CAM: Optimizing saliency maps for interpretability, "

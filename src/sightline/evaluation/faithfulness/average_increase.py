@@ -32,8 +32,6 @@ class AverageIncrease(Metric):
     traits = MetricTraits(
         family="faithfulness",
         better="higher",
-        needs_mask=False,
-        asks=True,
         range="0 or 1",
         cost="2 F",
         paper="Chattopadhay, Sarkar, Howlader, Balasubramanian, Grad-CAM++: Improved Visual Explanations for Deep "

@@ -38,8 +38,6 @@ class Completeness(Metric):
     traits = MetricTraits(
         family="faithfulness",
         better="lower",
-        needs_mask=False,
-        asks=True,
         range="at least 0",
         cost="2 F",
         paper="Sundararajan, Taly, Yan, Axiomatic Attribution for Deep Networks, ICML 2017",

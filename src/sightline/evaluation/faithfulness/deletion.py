@@ -19,16 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-import torch
-
 from sightline.evaluation.base import Metric, MetricTraits, Question, Value
-from sightline.evaluation.faithfulness.ranking import (
-    Steps,
-    clean_probability,
-    counts_of,
-    probabilities,
-    value_of,
-)
+from sightline.evaluation.faithfulness.ranking import Steps, exchanged
 from sightline.images.fills import Fill, Mean
 from sightline.passes.passes import Passes
 from sightline.types import Doc
@@ -44,16 +36,11 @@ class Deletion(Metric):
     traits = MetricTraits(
         family="faithfulness",
         better="lower",
-        needs_mask=False,
-        asks=True,
         range="0 to 1",
         cost="1 F a step + 1 F",
         paper="Petsiuk, Das, Saenko, RISE: Randomized Input Sampling for Explanation of Black-box Models, BMVC 2018",
     )
 
     def measure(self, passes: Passes, question: Question) -> Value:
-        pixels, clean = question.pixels, clean_probability(passes, question)
-        base = self.base.make(pixels, passes.classifier.values)
-        counts = counts_of(question.map.size, self.steps)
-        rest = probabilities(passes, pixels, base, question, counts[1:])
-        return value_of(torch.cat([clean, rest]), question, float(clean))
+        base = self.base.make(question.pixels, passes.classifier.values)
+        return exchanged(passes, question, base, self.steps, away=True)

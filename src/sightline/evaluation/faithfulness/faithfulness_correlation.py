@@ -41,8 +41,6 @@ class FaithfulnessCorrelation(Metric):
     traits = MetricTraits(
         family="faithfulness",
         better="higher",
-        needs_mask=False,
-        asks=True,
         range="-1 to 1",
         cost="1 F a subset + 1 F",
         paper="Bhatt, Weller, Moura, Evaluating and Aggregating Feature-based Model Explanations, IJCAI 2020",

@@ -60,8 +60,6 @@ class Infidelity(Metric):
     traits = MetricTraits(
         family="faithfulness",
         better="lower",
-        needs_mask=False,
-        asks=True,
         range="at least 0",
         cost="1 F a change + 1 F",
         paper="Yeh, Hsieh, Suggala, Inouye, Ravikumar, On the (In)fidelity and Sensitivity of Explanations, "

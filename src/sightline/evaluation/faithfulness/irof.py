@@ -23,11 +23,10 @@ from typing import Annotated
 import numpy as np
 import torch
 
-from sightline.errors import UsageError
 from sightline.evaluation.base import Curve, Metric, MetricTraits, Question, Value
 from sightline.evaluation.faithfulness.ranking import area, clean_probability, warnings_of
 from sightline.evaluation.faithfulness.region_order import region_rank
-from sightline.evaluation.faithfulness.scoring import clean_score, perturbed_scores
+from sightline.evaluation.faithfulness.scoring import clean_score, perturbed_scores, to_divide_by
 from sightline.images.fills import Fill, Mean
 from sightline.images.segments import Regions, Slic
 from sightline.passes.passes import Passes
@@ -45,8 +44,6 @@ class Irof(Metric):
     traits = MetricTraits(
         family="faithfulness",
         better="higher",
-        needs_mask=False,
-        asks=True,
         range="at most 1",
         cost="1 F a superpixel + 1 F",
         paper="Rieger, Hansen, IROF: a low resource evaluation metric for explanation methods, ICLR Workshop 2020",
@@ -55,9 +52,7 @@ class Irof(Metric):
 
     def measure(self, passes: Passes, question: Question) -> Value:
         pixels, values = question.pixels, passes.classifier.values
-        whole = clean_score(passes, question, "probability")
-        if whole == 0:
-            raise UsageError(f"{self.name} divides by the target's probability, which is 0: judge a likelier target")
+        whole = to_divide_by(clean_score(passes, question, "probability"), self.name)
         regions = self.regions.make(pixels, values)[0]
         rank = region_rank(question.map, regions, mean=True).to(pixels.device)
         versions = Ranked(rank, torch.arange(1, int(regions.max()) + 2), self.base.make(pixels, values))

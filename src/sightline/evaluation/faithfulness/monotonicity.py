@@ -45,8 +45,6 @@ class Monotonicity(Metric):
     traits = MetricTraits(
         family="faithfulness",
         better="higher",
-        needs_mask=False,
-        asks=True,
         range="0 to 1",
         cost="1 F a step",
         paper="Arya et al., One Explanation Does Not Fit All: A Toolkit and Taxonomy of AI Explainability Techniques, "

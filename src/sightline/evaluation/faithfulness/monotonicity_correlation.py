@@ -68,8 +68,6 @@ class MonotonicityCorrelation(Metric):
     traits = MetricTraits(
         family="faithfulness",
         better="higher",
-        needs_mask=False,
-        asks=True,
         range="-1 to 1",
         cost="1 F a region and draw + 1 F",
         paper="Nguyen, Martínez, On quantitative aspects of model interpretability, 2020",
@@ -81,8 +79,8 @@ class MonotonicityCorrelation(Metric):
         chance = torch.Generator().manual_seed(self.seed)
         noise = torch.rand(self.samples, *pixels.shape[1:], generator=chance).to(pixels)
         versions = NoisyRegions(regions, low + noise * (high - low))
-        whole = clean_score(passes, question, self.score)
-        apart = perturbed_scores(passes, pixels, versions, question, self.score) - whole
+        whole = clean_score(passes, question, self.score, fine=True)
+        apart = perturbed_scores(passes, pixels, versions, question, self.score, fine=True) - whole
         loss = apart.reshape(-1, self.samples).square().mean(1).numpy() / (whole**2 if abs(whole) > _NOTHING else 1)
         said = per_feature(np.abs(question.map), regions)
         # The root: where the network's answer stands still is told by how far it moves, and ranks are the same.

@@ -43,8 +43,6 @@ class MuFidelity(Metric):
     traits = MetricTraits(
         family="faithfulness",
         better="higher",
-        needs_mask=False,
-        asks=True,
         range="-1 to 1",
         cost="1 F a sample + 1 F",
         paper="Bhatt, Weller, Moura, Evaluating and Aggregating Feature-based Model Explanations, IJCAI 2020",

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from sightline.evaluation.base import FLAT, Curve, Metric, MetricTraits, Question, Value, is_flat
 from sightline.evaluation.faithfulness.information import interpolated_at_once, known_at_random, sizes
-from sightline.evaluation.faithfulness.scoring import scored
+from sightline.evaluation.faithfulness.scoring import right, scored
 from sightline.passes.passes import Passes
 from sightline.types import Doc, Pixels, Range, Scores, Seed
 
@@ -58,8 +58,6 @@ class Pic(Metric):
     traits = MetricTraits(
         family="faithfulness",
         better="higher",
-        needs_mask=False,
-        asks=True,
         range="0 to 1",
         cost="1 F a threshold + 2 F",
         paper="Kapishnikov, Bolukbasi, Viégas, Terry, XRAI: Better Attributions Through Regions, ICCV 2019",
@@ -92,12 +90,8 @@ class Pic(Metric):
 
     def _answers(self, passes: Passes, question: Question, pictures: Pixels) -> NDArray[np.float64]:
         scores: Scores = passes.scores(pictures)
-        if self.curve == "sic":
-            return scored(passes, scores, question, "probability").numpy()
-        if question.target.against is not None:
-            return (scored(passes, scores, question, "logit").numpy() > 0).astype(np.float64)
-        top = scores.argmax(1).cpu() == question.target.index.cpu()
-        return top.double().numpy()
+        found = scored(passes, scores, question, "probability") if self.curve == "sic" else right(scores, question)
+        return found.numpy()
 
 
 def _normal(values: NDArray[np.float64]) -> NDArray[np.float64]:

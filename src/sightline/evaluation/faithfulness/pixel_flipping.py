@@ -45,8 +45,6 @@ class PixelFlipping(Metric):
     traits = MetricTraits(
         family="faithfulness",
         better="lower",
-        needs_mask=False,
-        asks=True,
         range="0 to 1 (any for logits)",
         cost="1 F a step + 1 F",
         paper="Bach et al., On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise Relevance "

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sightline.evaluation.base import FLAT, Curve, Question, Value, is_flat
 from sightline.passes.passes import Passes
 from sightline.passes.perturbations import Ranked
+from sightline.percent import percent
 from sightline.types import Doc, Pixels, Range
 
 Steps = Annotated[
@@ -47,6 +48,16 @@ def probabilities(passes: Passes, start: Pixels, end: Pixels, question: Question
     """`m` float64: the probability of the target where so many pixels of `start` show what `end` shows."""
     scores = passes.perturbed(start, Ranked(rank_of(question.map).to(start.device), counts, end))[:, 0]
     return passes.probability(scores, question.target.tiled(len(scores))).double().cpu()
+
+
+def exchanged(passes: Passes, question: Question, base: Pixels, steps: int, *, away: bool) -> Value:
+    """The value of the whole way from the picture to `base`, pixels taken away, or from `base` back to the picture."""
+    counts, clean = counts_of(question.map.size, steps), clean_probability(passes, question)
+    if away:
+        heights = torch.cat([clean, probabilities(passes, question.pixels, base, question, counts[1:])])
+    else:
+        heights = torch.cat([probabilities(passes, base, question.pixels, question, counts[:-1]), clean])
+    return value_of(heights, question, float(clean))
 
 
 def clean_probability(passes: Passes, question: Question) -> torch.Tensor:
@@ -80,7 +91,7 @@ def warnings_of(question: Question, clean: float) -> tuple[str, ...]:
     warnings = [FLAT] if is_flat(question.map) else []
     if clean < FAINT:
         warnings.append(
-            f"the network gives the target only {clean:.1%} in the whole picture: there is little to lose or to win, "
+            f"the network gives the target {percent(clean)} in the whole picture: there is little to lose or to win, "
             "so the value says little about the map"
         )
     return tuple(warnings)

@@ -53,8 +53,6 @@ class RegionPerturbation(Metric):
     traits = MetricTraits(
         family="faithfulness",
         better="higher",
-        needs_mask=False,
-        asks=True,
         range="-1 to 1 (any for logits)",
         cost="1 F a region (both orders 2 F) + 1 F",
         paper="Samek et al., Evaluating the Visualization of What a Deep Neural Network Has Learned, IEEE TNNLS 2017",

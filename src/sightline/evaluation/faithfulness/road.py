@@ -33,6 +33,7 @@ import torch
 
 from sightline.evaluation.base import Curve, Metric, MetricTraits, Question, Value
 from sightline.evaluation.faithfulness.ranking import rank_of, tied, warnings_of
+from sightline.evaluation.faithfulness.scoring import right, scored
 from sightline.images.imputation import impute
 from sightline.passes.passes import Passes
 from sightline.passes.perturbations import Perturbation
@@ -85,8 +86,6 @@ class Road(Metric):
     traits = MetricTraits(
         family="faithfulness",
         better="higher",
-        needs_mask=False,
-        asks=True,
         range="-0.5 to 0.5 (by one order -1 to 1)",
         cost="2 F a percentage (by one order 1 F) + 1 F",
         paper="Rong, Leemann, Borisov, Kasneci, Kasneci, A Consistent and Efficient Evaluation Strategy for "
@@ -132,9 +131,4 @@ class Road(Metric):
 
     def _judged(self, passes: Passes, question: Question, scores: Scores) -> torch.Tensor:
         """What a picture's scores `n k` say of the target: `n` float64."""
-        target = question.target.tiled(len(scores))
-        if self.score == "probability":
-            return passes.probability(scores, target).double().cpu()
-        if target.against is not None:
-            return (target.score(scores) > 0).double().cpu()
-        return (scores.argmax(1) == target.index.to(scores.device)).double().cpu()
+        return right(scores, question) if self.score == "accuracy" else scored(passes, scores, question, "probability")

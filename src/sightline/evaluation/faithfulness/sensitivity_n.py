@@ -45,8 +45,6 @@ class SensitivityN(Metric):
     traits = MetricTraits(
         family="faithfulness",
         better="higher",
-        needs_mask=False,
-        asks=True,
         range="-1 to 1",
         cost="sizes · samples F + 1 F",
         paper="Ancona, Ceolini, Öztireli, Gross, Towards better understanding of gradient-based attribution methods "

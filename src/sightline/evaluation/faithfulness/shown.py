@@ -26,6 +26,7 @@ from sightline.images.fills import Fill
 from sightline.passes.masks import MaskSource
 from sightline.passes.passes import Passes
 from sightline.passes.perturbations import Masks
+from sightline.percent import percent
 from sightline.types import Doc, Range
 
 Top: TypeAlias = Annotated[
@@ -84,5 +85,5 @@ def _warnings(question: Question, mask: NDArray[np.float32], whole: float) -> tu
     if not mask.any() and not warnings:
         warnings.append("the map has no positive values, so nothing of the picture is shown through it")
     if whole < FAINT:
-        warnings.append(f"the network gives the target only {whole:.1%} in the whole picture: shares of it say little")
+        warnings.append(f"the network gives the target {percent(whole)} in the whole picture: shares of it say little")
     return tuple(warnings)

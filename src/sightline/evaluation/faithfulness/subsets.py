@@ -75,8 +75,8 @@ def said_and_seen(
     passes: Passes, question: Question, hidden: Hidden, what: What
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """For each version what the map gives to what it hides, and how much the score falls: `n` and `n` float64."""
-    scores = perturbed_scores(passes, question.pixels, hidden, question, what).numpy()
-    return hidden.sums(question.map), clean_score(passes, question, what) - scores
+    scores = perturbed_scores(passes, question.pixels, hidden, question, what, fine=True).numpy()
+    return hidden.sums(question.map), clean_score(passes, question, what, fine=True) - scores
 
 
 def _stretches(count: int) -> Iterator[slice]:

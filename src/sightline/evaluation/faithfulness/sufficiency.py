@@ -41,8 +41,6 @@ class Sufficiency(Metric):
     traits = MetricTraits(
         family="faithfulness",
         better="lower",
-        needs_mask=False,
-        asks=True,
         range="-1 to 1",
         cost="1 F a percentage + 1 F",
         paper="DeYoung et al., ERASER: A Benchmark to Evaluate Rationalized NLP Models, ACL 2020",

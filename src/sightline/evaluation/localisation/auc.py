@@ -20,8 +20,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sightline.evaluation.base import Curve, Metric, MetricTraits, Question, Value, is_flat
-from sightline.evaluation.localisation.places import KNOWS_NOTHING, Places, places
+from sightline.evaluation.base import Curve, Metric, Question, Value, is_flat
+from sightline.evaluation.localisation.places import KNOWS_NOTHING, Places, counted, places
 from sightline.passes.passes import Passes
 
 _MOST_POINTS = 200
@@ -34,13 +34,8 @@ _NOTHING = (
 class Auc(Metric):
     """How surely a pixel of the object is ranked above one beside it."""
 
-    traits = MetricTraits(
-        family="localisation",
-        better="higher",
-        needs_mask=True,
-        asks=False,
+    traits = counted(
         range="0 to 1, chance 0.5",
-        cost="none",
         paper="Fawcett, An introduction to ROC analysis, Pattern Recognition Letters 2006",
         axes=("share of the rest above the level", "share of the object above it"),
     )

@@ -19,8 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from sightline.evaluation.base import Metric, MetricTraits, Question, Value
-from sightline.evaluation.localisation.places import places
+from sightline.evaluation.base import Metric, Question, Value
+from sightline.evaluation.localisation.places import counted, places
 from sightline.images.thresholds import Otsu, Threshold
 from sightline.passes.passes import Passes
 from sightline.types import Doc
@@ -32,13 +32,7 @@ class Iou(Metric):
 
     threshold: Annotated[Threshold, Doc("from which value on a pixel belongs to the mask")] = Otsu()
 
-    traits = MetricTraits(
-        family="localisation",
-        better="higher",
-        needs_mask=True,
-        asks=False,
-        range="0 to 1",
-        cost="none",
+    traits = counted(
         paper="Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016",
     )
 

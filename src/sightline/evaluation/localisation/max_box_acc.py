@@ -29,7 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.evaluation.aggregate import best_threshold
-from sightline.evaluation.base import Curve, Jointly, Metric, MetricTraits, Question, Value, is_flat
+from sightline.evaluation.base import Curve, Jointly, Metric, Question, Value, is_flat
+from sightline.evaluation.localisation.places import counted
 from sightline.images.shapes import overlaps, parts
 from sightline.passes.passes import Passes
 from sightline.types import Doc, Range
@@ -46,13 +47,7 @@ class MaxBoxAcc(Metric):
     ] = "v2"
     levels: Annotated[int, Range(2, 1000), Doc("levels that are tried, from 0 on; Choe et al.: 100 or 1000")] = 100
 
-    traits = MetricTraits(
-        family="localisation",
-        better="higher",
-        needs_mask=True,
-        asks=False,
-        range="0 to 1",
-        cost="none",
+    traits = counted(
         paper="Choe et al., Evaluating Weakly Supervised Object Localization Methods Right, CVPR 2020",
         axes=("level", "overlap of the boxes"),
         joint=True,

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.evaluation.base import Question
+from sightline.evaluation.base import MetricTraits, Question
 
 KNOWS_NOTHING = "the map is flat, the same value everywhere: the value is what a map gets that knows nothing"
+
+
+def counted(paper: str, range: str = "0 to 1", **more: Any) -> MetricTraits:
+    """The traits of a metric that counts what lies on the object: it must be told where that is, and asks nothing."""
+    return MetricTraits(
+        family="localisation",
+        better="higher",
+        needs_mask=True,
+        asks=False,
+        range=range,
+        cost="none",
+        paper=paper,
+        **more,
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,8 @@ from typing import Annotated
 
 import numpy as np
 
-from sightline.evaluation.base import FLAT, Metric, MetricTraits, Question, Value, is_flat
+from sightline.evaluation.base import FLAT, Metric, Question, Value, is_flat
+from sightline.evaluation.localisation.places import counted
 from sightline.passes.passes import Passes
 from sightline.types import Doc, Range
 
@@ -32,13 +33,8 @@ class PointingGame(Metric):
         float, Range(0, 1 << 20), Doc("how far from the object is still a hit, in pixels of the picture")
     ] = 15.0
 
-    traits = MetricTraits(
-        family="localisation",
-        better="higher",
-        needs_mask=True,
-        asks=False,
+    traits = counted(
         range="0 or 1",
-        cost="none",
         paper="Zhang et al., Top-Down Neural Attention by Excitation Backprop, IJCV 2018",
     )
 

@@ -23,7 +23,8 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from sightline.evaluation.base import Metric, MetricTraits, Question, Value
+from sightline.evaluation.base import Metric, Question, Value
+from sightline.evaluation.localisation.places import counted
 from sightline.passes.passes import Passes
 from sightline.types import Doc
 
@@ -44,13 +45,7 @@ class RelevanceMass(Metric):
         "attribution-localisation",
     )
 
-    traits = MetricTraits(
-        family="localisation",
-        better="higher",
-        needs_mask=True,
-        asks=False,
-        range="0 to 1",
-        cost="none",
+    traits = counted(
         paper="Arras, Osman, Samek, CLEVR-XAI: A benchmark dataset for the ground truth evaluation of neural network "
         "explanations, Information Fusion 2022",
     )

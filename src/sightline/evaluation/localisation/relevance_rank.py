@@ -20,8 +20,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from sightline.evaluation.base import Metric, MetricTraits, Question, Value, is_flat
-from sightline.evaluation.localisation.places import KNOWS_NOTHING, places, share_of_largest
+from sightline.evaluation.base import Metric, Question, Value, is_flat
+from sightline.evaluation.localisation.places import KNOWS_NOTHING, counted, places, share_of_largest
 from sightline.passes.passes import Passes
 
 
@@ -31,13 +31,7 @@ class RelevanceRank(Metric):
 
     aliases: ClassVar[tuple[str, ...]] = ("relevance-rank-accuracy",)
 
-    traits = MetricTraits(
-        family="localisation",
-        better="higher",
-        needs_mask=True,
-        asks=False,
-        range="0 to 1",
-        cost="none",
+    traits = counted(
         paper="Arras, Osman, Samek, CLEVR-XAI: A benchmark dataset for the ground truth evaluation of neural network "
         "explanations, Information Fusion 2022",
     )

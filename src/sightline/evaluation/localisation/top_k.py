@@ -20,8 +20,8 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from sightline.evaluation.base import Metric, MetricTraits, Question, Value, is_flat
-from sightline.evaluation.localisation.places import KNOWS_NOTHING, places, share_of_largest
+from sightline.evaluation.base import Metric, Question, Value, is_flat
+from sightline.evaluation.localisation.places import KNOWS_NOTHING, counted, places, share_of_largest
 from sightline.passes.passes import Passes
 from sightline.types import Doc, Range
 
@@ -34,13 +34,7 @@ class TopK(Metric):
 
     aliases: ClassVar[tuple[str, ...]] = ("top-k-intersection",)
 
-    traits = MetricTraits(
-        family="localisation",
-        better="higher",
-        needs_mask=True,
-        asks=False,
-        range="0 to 1",
-        cost="none",
+    traits = counted(
         paper="Theiner, Müller-Budack, Ewerth, Interpretable Semantic Photo Geolocation, WACV 2022",
     )
 

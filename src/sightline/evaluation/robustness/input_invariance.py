@@ -54,8 +54,6 @@ class InputInvariance(Metric):
     traits = MetricTraits(
         family="robustness",
         better="lower",
-        needs_mask=False,
-        asks=True,
         range="0 and above",
         cost="the method's twice",
         paper="Kindermans et al., The (Un)reliability of Saliency Methods, 2017",

@@ -39,8 +39,6 @@ class LocalLipschitz(Metric):
     traits = MetricTraits(
         family="robustness",
         better="lower",
-        needs_mask=False,
-        asks=True,
         range="0 and above",
         cost="the method's, a sample and once more",
         paper="Alvarez-Melis, Jaakkola, On the Robustness of Interpretability Methods, ICML WHI 2018",

@@ -20,25 +20,12 @@ from dataclasses import dataclass
 
 import torch
 
-from sightline.evaluation.base import MetricTraits
 from sightline.evaluation.robustness.sensitivity import Sensitivity
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaxSensitivity(Sensitivity):
     """How far the map moves at most when the picture is moved a little."""
-
-    traits = MetricTraits(
-        family="robustness",
-        better="lower",
-        needs_mask=False,
-        asks=True,
-        range="0 and above",
-        cost="the method's, a sample and once more",
-        paper="Yeh, Hsieh, Suggala, Inouye, Ravikumar, On the (In)fidelity and Sensitivity of Explanations, "
-        "NeurIPS 2019",
-        needs_method=True,
-    )
 
     def of_all(self, moved: torch.Tensor) -> float:
         return float(moved.max())

@@ -8,7 +8,7 @@ from typing import Annotated, final
 
 import torch
 
-from sightline.evaluation.base import Metric, Question, Value
+from sightline.evaluation.base import Metric, MetricTraits, Question, Value
 from sightline.evaluation.robustness.nearby import Noise, Samples, moves
 from sightline.passes.passes import Passes
 from sightline.types import Doc, Range, Seed
@@ -22,6 +22,16 @@ class Sensitivity(Metric):
     samples: Samples = 10
     noise: Noise = "uniform"
     seed: Seed = 0
+
+    traits = MetricTraits(
+        family="robustness",
+        better="lower",
+        range="0 and above",
+        cost="the method's, a sample and once more",
+        paper="Yeh, Hsieh, Suggala, Inouye, Ravikumar, On the (In)fidelity and Sensitivity of Explanations, "
+        "NeurIPS 2019",
+        needs_method=True,
+    )
 
     @abstractmethod
     def of_all(self, moved: torch.Tensor) -> float:

@@ -49,8 +49,6 @@ class Stability(Metric):
     traits = MetricTraits(
         family="robustness",
         better="higher",
-        needs_mask=False,
-        asks=True,
         range="-1 to 1",
         cost="the method's, a change and once more",
         paper="Crabbé, van der Schaar, Evaluating the Robustness of Interpretability Methods through Explanation "

@@ -1,0 +1,1 @@
+"""Metrics that ask whether a map would be the same for another network or another class."""

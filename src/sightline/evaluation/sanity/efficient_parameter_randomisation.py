@@ -41,8 +41,6 @@ class EfficientParameterRandomisation(Metric):
     traits = MetricTraits(
         family="sanity",
         better="higher",
-        needs_mask=False,
-        asks=True,
         range="-1 and above",
         cost="the method's twice",
         paper="Hedström, Weber, Lapuschkin, Höhne, Sanity Checks Revisited, XAI in Action, NeurIPS 2023",

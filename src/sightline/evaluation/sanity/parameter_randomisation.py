@@ -59,8 +59,6 @@ class ParameterRandomisation(Metric):
     traits = MetricTraits(
         family="sanity",
         better="lower",
-        needs_mask=False,
-        asks=True,
         range="-1 to 1",
         cost="the method's, a stage and once more",
         paper="Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018",

@@ -41,8 +41,6 @@ class RandomLogit(Metric):
     traits = MetricTraits(
         family="sanity",
         better="lower",
-        needs_mask=False,
-        asks=True,
         range="-1 to 1",
         cost="the method's, a class and once more",
         paper="Sixt, Granz, Landgraf, When Explanations Lie: Why Many Modified BP Attributions Fail, ICML 2020",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,44 +97,50 @@ def collected(
         UsageError: an object lies outside of its picture, or the picture is not of the size that the truth tells.
     """
     entries, difficult, cut, unknown, tiny = list[Entry](), list[bool](), 0, list[str](), 0
-    for one in there:
-        file = one.file
-        if most is not None and len(entries) == most:
+    for file, wanted, of_class in _asked(there, labels, target):
+        if (found := _entry(file, wanted, of_class)) is None:
+            tiny += 1
+            continue
+        entry, small, clipped = found
+        entries.append(entry)
+        difficult.append(small)
+        cut += clipped
+        names = [str(thing.label) for thing in of_class if thing.label is not None]
+        if names and (wanted, target) == ("top", None):
+            unknown.append(f"{shown(names[0])!r} in {shown(file.name)}")
+        if most is not None and len(entries) >= most:
             break
-        check_size(one)
-        for wanted, of_class in _by_class(one.things, labels, target).items():
-            if most is not None and len(entries) == most:
-                break
-            if (found := _entry(file, wanted, of_class)) is None:
-                tiny += 1
-                continue
-            entry, small, clipped = found
-            entries.append(entry)
-            difficult.append(small)
-            cut += clipped
-            names = [str(thing.label) for thing in of_class if thing.label is not None]
-            unknown += (
-                [f"{shown(names[0])!r} in {shown(file.name)}"] if names and (wanted, target) == ("top", None) else []
-            )
-    notes = [*notes]
-    notes += [f"pictures with a box that was cut at the edge: {cut}"] if cut else []
-    notes += (
-        [f"pictures of which the truth names no class of this network: {len(unknown)}, such as {unknown[0]}; its top "
-         "class was explained, and every object of the picture counts as the truth"]
-        if unknown else []
-    )  # fmt: skip
-    notes += [f"objects without the middle of one pixel that were left out: {tiny}"] if tiny else []
-    untold = {Path(entry.path) for entry in entries} - {one.file for one in there if one.told is not None}
-    notes += (
-        [f"photographs that their EXIF turns: {many}; the truth is read as that of the upright picture"]
-        if (many := turned(untold)) else []
-    )  # fmt: skip
-    files = [thing.file for one in there for thing in one.things if thing.file is not None]
-    coloured = sum(is_coloured(load(file, background=(0, 0, 0)).rgb) for file in files)
-    notes += [f"mask pictures with colours: {coloured}; each but black counts as the object"] if coloured else []
     if not entries:
         raise UsageError("no object of the truth covers the middle of a pixel of its picture: nothing can be judged")
-    return Set(tuple(entries), tuple(difficult), tuple(notes))
+    told = [*notes]
+    told += [f"pictures with a box that was cut at the edge: {cut}"] if cut else []
+    if unknown:
+        told.append(
+            f"pictures of which the truth names no class of this network: {len(unknown)}, such as {unknown[0]}; its "
+            "top class was explained, and every object of the picture counts as the truth"
+        )
+    told += [f"objects without the middle of one pixel that were left out: {tiny}"] if tiny else []
+    return Set(tuple(entries), tuple(difficult), (*told, *_of_the_files(there, entries)))
+
+
+def _asked(there: Sequence[Matched], labels: Labels, target: str | None) -> Iterator[tuple[Path, Any, list[Thing]]]:
+    """Each photograph with what is explained in it and the objects that are meant, photograph by photograph."""
+    for one in there:
+        check_size(one)
+        for wanted, of_class in _by_class(one.things, labels, target).items():
+            yield one.file, wanted, of_class
+
+
+def _of_the_files(there: Sequence[Matched], entries: Sequence[Entry]) -> list[str]:
+    """What must be known of the photographs' files and of the masks'."""
+    told = []
+    untold = {Path(entry.path) for entry in entries} - {one.file for one in there if one.told is not None}
+    if many := turned(untold):
+        told.append(f"photographs that their EXIF turns: {many}; the truth is read as that of the upright picture")
+    files = [thing.file for one in there for thing in one.things if thing.file is not None]
+    if coloured := sum(is_coloured(load(file, background=(0, 0, 0)).rgb) for file in files):
+        told.append(f"mask pictures with colours: {coloured}; each but black counts as the object")
+    return told
 
 
 def _read(file: Path) -> Truth:
