@@ -27,6 +27,7 @@ class Contestant:
         name: as in the results: the package, and how.
         run: one go, timed.
         first: a short go before, which is not timed.
+        shares: with which goes it shares what is prepared once: those of the same word.
         seconds: of each go.
         peak: bytes at the most over what the process held before the first go: what stays, and the highest on top.
         maps: of the last go.
@@ -36,6 +37,7 @@ class Contestant:
     name: str
     run: Callable[[], Maps]
     first: Callable[[], Maps]
+    shares: str = ""
     seconds: list[float] = field(default_factory=list)
     peak: int = 0
     maps: Maps = ()
@@ -78,16 +80,18 @@ def _go(one: Contestant, clock: Clock, *, timed: bool) -> None:
     if timed:
         one.seconds.append(seconds)
         one.maps = maps
-        one.peak = max(one.peak, _STAYED.get(one.name, 0) + highest - before)
+        one.peak = max(one.peak, _STAYED.get((one.name, one.shares), 0) + highest - before)
     else:
         del maps
         _settle()
-        _STAYED[one.name] = max(_STAYED.get(one.name, 0), resident() - before)
+        stayed = _STAYED.get((one.name, one.shares), 0)
+        _STAYED[one.name, one.shares] = max(stayed, resident() - before)
         one.peak = highest - before
 
 
-_STAYED: dict[str, int] = {}
-"""Bytes that stay after somebody's first go: what was prepared once, and is used by later goes and later races."""
+_STAYED: dict[tuple[str, str], int] = {}
+"""Bytes that stay after somebody's first go: what was prepared once, and is used by later goes and by later races that
+share it."""
 
 
 def _settle() -> None:

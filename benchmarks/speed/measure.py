@@ -51,10 +51,13 @@ def measure(race: Race, asked: Asked, plain: Plain, how: How) -> Record:
     if asked.subject != "ViT-Tiny":
         layouts["channels last"] = given.channels_last()
     own = race.own_parts(how.mode)
+    shares = "forward" if race.forward and not race.both else "gradients"
     contestants = {(name, "given"): _contestant(name, race.ours(name), whole, own, race.warm) for name in OURS}
     for layout, laid in layouts.items():
         for peer in peers:
             contestants[peer.name, layout] = _contestant(f"{peer.name}, {layout}", peer.make, laid, parts, race.warm)
+    for one in contestants.values():
+        one.shares = shares
     before = os.getloadavg()[0]
     run_race(list(contestants.values()), min(race.repeats, how.repeats), how.clock, how.say)
     if own != parts:

@@ -244,6 +244,20 @@ def test_where_every_layer_runs_twice_the_refusal_says_so_and_what_to_do(layer: 
         sightline.explain(seeded(Again)(), pixels, method, target=1, layer=layer)
 
 
+class CutOff(Again):
+    """No gradient of its scores comes back to any layer."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.head(self.again(self.again(self.first(x))).mean((2, 3)).detach())
+        return scores
+
+
+def test_where_no_gradient_comes_back_layers_that_run_twice_are_not_blamed() -> None:
+    pixels = torch.rand(3, 8, 12, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(LayerError, match="influences the score by a gradient: use a perturbation method"):
+        sightline.explain(seeded(CutOff)(), pixels, "grad-cam", target=1)
+
+
 def test_a_run_that_has_a_module_of_its_own_behind_it_can_be_looked_at() -> None:
     """By hand: where only a mean and a linear layer follow, the gradient of class 1 is its weights over the cells."""
     network = seeded(Again)()

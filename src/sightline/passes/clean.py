@@ -8,7 +8,7 @@ import torch
 
 from sightline.errors import LayerError
 from sightline.models.layers import Layer, candidates, layer_of
-from sightline.models.survey import Survey
+from sightline.models.survey import Seen, Survey
 from sightline.models.taps import Event
 from sightline.models.targets import Target
 from sightline.passes.known import Known
@@ -133,15 +133,25 @@ def choose(clean: Clean, survey: Survey, target: Target | None) -> tuple[Event, 
             if gradient is not None and not _blind(layer, gradient):
                 event = last[layer.name]
                 return event, LayerView(layer, layer.grid(event.output.detach()), layer.grid(gradient))
+    shared = [last[seen.name].output for seen in _shared(survey) if last[seen.name].output.requires_grad]
+    leads = bool(shared) and any(gradient is not None for gradient in clean.gradients(asked, shared))
     raise LayerError(
-        _several_runs(survey) or "no layer of this network that lies on a grid over the picture influences the score"
+        _several_runs(survey)
+        if leads
+        else "no layer of this network that lies on a grid over the picture influences the score by a gradient: use a "
+        "perturbation method such as occlusion"
     )
+
+
+def _shared(survey: Survey) -> list[Seen]:
+    """The modules on a grid of which each run is another place."""
+    again = (seen for seen in survey.seen if seen.calls > 1 and not seen.passage)
+    return [seen for seen in again if layer_of(seen, survey) is not None]
 
 
 def _several_runs(survey: Survey) -> str:
     """What to say where layers lie on a grid, but each run of them is another place; nothing where there are none."""
-    again = (seen for seen in survey.seen if seen.calls > 1 and not seen.passage)
-    shared = [seen for seen in again if layer_of(seen, survey) is not None]
+    shared = _shared(survey)
     if not shared:
         return ""
     named = ", ".join(f"{seen.name!r} {seen.calls} times" for seen in shared[: -_MOST_NAMED - 1 : -1])
