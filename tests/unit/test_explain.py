@@ -204,3 +204,14 @@ def test_a_class_that_named_classes_do_not_hold_is_refused_before_any_pass() -> 
     assert asked == []
     sightline.explain(model, pixels(), "gradient", target="dog")
     assert asked == [1]
+
+
+def test_built_in_pictures_are_known_by_name_in_python_too() -> None:
+    found = sightline.explain("demo", ["demo:dog", "demo:cat"], "gradient")
+    assert isinstance(found, list)
+    assert [one.picture.name for one in found if one.picture is not None] == ["demo:dog", "demo:cat"]
+    assert [one.target.label for one in found] == ["dog", "cat"]
+    with pytest.raises(UsageError, match="unknown built-in picture 'dgo': did you mean 'dog'"):
+        sightline.explain("demo", "demo:dgo", "gradient")
+    contest = sightline.compare("demo", ["demo:dog"], ["gradient"], ["deletion(steps=2)"])
+    assert "demo:dog" in str(contest.record())

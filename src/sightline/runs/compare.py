@@ -20,9 +20,9 @@ from sightline.evaluation.baselines import BASELINES
 from sightline.evaluation.comparison import Comparison
 from sightline.evaluation.evaluate import Metrics, as_metrics
 from sightline.evaluation.masks import masks_for
+from sightline.images.load import Picture
 from sightline.models.catalogue import load
 from sightline.models.classifier import Classifier, wrap
-from sightline.models.intake import as_list
 from sightline.passes.passes import Passes
 from sightline.passes.runner import Precision
 from sightline.passes.runtimes.question import Runtime
@@ -30,6 +30,7 @@ from sightline.runs.contest import hold
 from sightline.runs.contest_book import Contest, Entry
 from sightline.runs.explain import Methods, as_methods
 from sightline.runs.order import Order
+from sightline.runs.pictures import as_sources
 from sightline.runs.plan import Plan, plans_and_refusals
 from sightline.types import Progress
 
@@ -76,7 +77,7 @@ def compare(  # noqa: PLR0913 (all but the first four are keywords, as on the co
     Raises:
         UsageError: no picture; an unknown method, metric, class or layer; a metric that needs a mask and got none.
     """
-    sources, _ = as_list(pictures)
+    sources, _ = as_sources(pictures)
     classifier = load(model) if isinstance(model, str) else wrap(model)
     order = Order(methods=(), precision=precision, device=device, memory=memory, progress=progress, runtime=runtime)
     contest = contest_of(
@@ -100,11 +101,13 @@ def entries_of(sources: Sequence[Any], target: Any, mask: Any) -> list[Entry]:
         raise UsageError(f"{len(targets)} targets for {len(sources)} pictures: give one, or one a picture")
     masks = masks_for(mask, len(sources))
     return [
-        Entry(
-            path=str(source) if isinstance(source, str) else f"picture {place}", source=source, target=one, mask=where
-        )
+        Entry(path=_named(source) or f"picture {place}", source=source, target=one, mask=where)
         for place, (source, one, where) in enumerate(zip(sources, targets, masks, strict=True))
     ]
+
+
+def _named(source: Any) -> str:
+    return source if isinstance(source, str) else source.name if isinstance(source, Picture) else ""
 
 
 def chosen(methods: Methods, classifier: Classifier, *, layer: str | None, seed: int) -> tuple[Method, ...]:

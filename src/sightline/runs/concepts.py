@@ -15,12 +15,13 @@ from sightline.attribution.concepts.learning import CLASSES, Learning, Reading, 
 from sightline.errors import TargetError, UsageError
 from sightline.models.catalogue import load
 from sightline.models.classifier import Classifier, wrap
-from sightline.models.intake import Prepared, as_list, prepare
+from sightline.models.intake import Prepared, prepare
 from sightline.models.targets import Target, Wanted, check_known, resolve
 from sightline.passes.passes import Passes
 from sightline.passes.runner import Precision
 from sightline.reports.figure import as_seen
 from sightline.runs.explain import as_methods
+from sightline.runs.pictures import as_sources
 from sightline.types import Progress, Scores
 
 _MOST_EXAMPLES = 12
@@ -60,7 +61,7 @@ def concepts(  # noqa: PLR0913 (all but the first three are keywords, as for `ex
         PictureError: a picture that cannot be read.
         NotSupportedError: the method is not defined for this model.
     """
-    sources, _ = as_list(pictures)
+    sources, _ = as_sources(pictures)
     if not sources:
         raise UsageError("no picture was given")
     classifier = load(model) if isinstance(model, str) else wrap(model)

@@ -20,7 +20,7 @@ from sightline.attribution.table import METHODS
 from sightline.errors import NonFiniteError, TargetError, UsageError
 from sightline.models.catalogue import load
 from sightline.models.classifier import Classifier, wrap
-from sightline.models.intake import Prepared, as_list
+from sightline.models.intake import Prepared
 from sightline.models.preparation_check import glance
 from sightline.models.targets import Target, Wanted, check_known, resolve
 from sightline.passes.passes import Passes
@@ -29,6 +29,7 @@ from sightline.passes.runtimes.question import Runtime
 from sightline.runs.groups import together
 from sightline.runs.order import Failure, Order
 from sightline.runs.outcome import About, attribution_of
+from sightline.runs.pictures import as_sources
 from sightline.spec import has_field, with_fields
 from sightline.types import Count, Progress, Scores
 
@@ -54,8 +55,8 @@ def explain(  # noqa: PLR0913 (all but the first three are keywords, as on the c
     Args:
         model: a `Classifier` (`sightline.load`, `sightline.wrap`), a name that `load` knows, an `nn.Module`, or a
             callable from pixels to scores.
-        pictures: a path, bytes, a Pillow image, a uint8 array or tensor, or a list of them. A float tensor or array is
-            prepared input `c h w` or `b c h w`, taken as it is.
+        pictures: a path, `demo:NAME` (a built-in picture), bytes, a Pillow image, a uint8 array or tensor, or a list of
+            them. A float tensor or array is prepared input `c h w` or `b c h w`, taken as it is.
         methods: a name with fields (`"occlusion(window=75, stride=75)"`), a value, or a list of them; Grad-CAM where
             the model has layers, else occlusion, when left out.
         target: `top`, `top3`, a class index or name, `A-vs-B`; a list gives each picture its own.
@@ -78,7 +79,7 @@ def explain(  # noqa: PLR0913 (all but the first three are keywords, as on the c
         PictureError: a picture that cannot be read.
         NotSupportedError: a method that is not defined for this model.
     """
-    sources, single = as_list(pictures)
+    sources, single = as_sources(pictures)
     if not sources:
         raise UsageError("no picture was given")
     classifier = load(model) if isinstance(model, str) else wrap(model)

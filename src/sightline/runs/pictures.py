@@ -43,6 +43,19 @@ def given_pictures(words: Sequence[str]) -> list[Given]:
     return [given for word in words for given in _given(word)]
 
 
+def as_sources(pictures: Any) -> tuple[list[Any], bool]:
+    """What was given to a call as a list, and whether it was a single one; the words `demo:NAME` as built-in pictures.
+
+    Raises:
+        UsageError: an unknown built-in picture.
+    """
+    from sightline.models.intake import as_list  # brings torch, which a call has and a command may not need
+
+    sources, single = as_list(pictures)
+    named = (isinstance(one, str) and one.startswith(BUILT_IN) for one in sources)
+    return [_built_in(one).source if known else one for one, known in zip(sources, named, strict=True)], single
+
+
 def with_masks(pictures: Sequence[Given], masks: Sequence[str]) -> list[Given]:
     """The pictures with mask files: one for all, or one a picture.
 

@@ -18,12 +18,13 @@ from sightline.attribution.foreseen import Foreseen
 from sightline.errors import LayerError, NotSupportedError, UsageError
 from sightline.models.catalogue import load
 from sightline.models.classifier import Classifier, wrap
-from sightline.models.intake import as_list, prepare
+from sightline.models.intake import prepare
 from sightline.models.targets import Target, Wanted, check_known, resolve
 from sightline.passes.passes import Passes
 from sightline.passes.runner import Precision
 from sightline.runs.explain import Methods, as_methods
 from sightline.runs.order import Order
+from sightline.runs.pictures import as_sources
 from sightline.types import Count, Pixels
 
 _TIMED = 8  # pictures in the batches that are timed, at most
@@ -102,7 +103,7 @@ def plan(  # noqa: PLR0913 (all but the first three are keywords, as those of `e
         UsageError: not one picture, an unknown method, field, class or layer.
         NotSupportedError: a method that is not defined for this model, or does not tell what it costs.
     """
-    sources, _ = as_list(picture)
+    sources, _ = as_sources(picture)
     if len(sources) != 1:
         raise UsageError(f"a plan is for one picture, got {len(sources)}: others of its size cost the same")
     classifier = load(model) if isinstance(model, str) else wrap(model)
