@@ -42,7 +42,9 @@ def options() -> argparse.Namespace:
         "--clock", choices=("wall", "cpu"), default="wall", help="cpu: with one thread on a busy machine"
     )
     parser.add_argument("--repeats", type=int, default=5, help="rounds at most")
-    parser.add_argument("--quick", action="store_true", help="ResNet-50, small shares of dear work, two rounds at most")
+    parser.add_argument(
+        "--quick", action="store_true", help="ResNet-50, some works of each family in small shares, two rounds"
+    )
     parser.add_argument("--full", action="store_true", help="all passes of every work: hours")
     parser.add_argument("--results", type=Path, default=STORE, help="what was measured, and will be")
     parser.add_argument("--page", action="store_true", help="write the page, measure nothing")
@@ -60,7 +62,7 @@ def measure(asked: argparse.Namespace) -> None:
     from speed.measure import measure as measured
     from speed.measure import set_threads
     from speed.names import NETWORKS
-    from speed.table import in_order, races
+    from speed.table import QUICK, in_order, races
 
     set_threads(asked.threads)
     begun = time.monotonic()
@@ -73,12 +75,13 @@ def measure(asked: argparse.Namespace) -> None:
         store.write(asked.results, in_order(kept.values()))
 
     how = _how(asked, say)
+    only = QUICK if asked.quick and asked.only == "*" else asked.only
     networks = asked.networks.split(",") if asked.networks else ["ResNet-50"] if asked.quick else NETWORKS
     data, kept = Data(asked.data, asked.weights), store.read(asked.results)
     data.check()
     data.expand()
     for name in networks:
-        if chosen := [race for race in races(asked.only) if name in race.networks]:
+        if chosen := [race for race in races(only) if name in race.networks]:
             subject = subjects.make(data, name)
             say(f"{name}: plain passes")
             plain = plain_passes(subject, chosen, asked.clock)
@@ -86,7 +89,7 @@ def measure(asked: argparse.Namespace) -> None:
                 say(f"{name}: {race.title}")
                 own = {key: ways for key, ways in plain.items() if key.endswith(f" {race.batch}")}
                 keep(measured(race, subject, own, how))
-    if any(fnmatch(whole.KEY, pattern) for pattern in asked.only.split(",")):
+    if any(fnmatch(whole.KEY, pattern) for pattern in only.split(",")):
         say(whole.TITLE)
         keep(whole.measure(how))
 

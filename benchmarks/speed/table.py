@@ -19,6 +19,8 @@ RACES: list[Race] = [
     *curves.RACES,
     *randomisation.RACES,
 ]
+QUICK = "grad-cam,ten-cams,occlusion,integrated-gradients,rise,lime,deletion-insertion,road"
+"""Some of each family, which take less than five minutes together in a quick run on ResNet-50."""
 
 
 def races(only: str = "*") -> list[Race]:
