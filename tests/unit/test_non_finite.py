@@ -113,6 +113,9 @@ def test_a_way_that_explodes_is_told_to_begin_elsewhere() -> None:
         nn.Conv2d(3, 4, 3, bias=False), nn.GroupNorm(1, 4, eps=1e-12), nn.Flatten(), nn.Linear(144, 3)
     )
     found = sightline.explain(seeded(network), PIXELS, "integrated-gradients(steps=4, rule=trapezoid)", target=1)
-    assert any("more steps or samples, or rule=adaptive, or another baseline than black" in warning for warning in found.warnings)
+    assert any(
+        "more steps or samples, or rule=adaptive, or another baseline than black" in warning
+        for warning in found.warnings
+    )
     fewer = sightline.explain(seeded(network), PIXELS, "integrated-gradients(steps=4, baseline=blur)", target=1)
     assert not any("another baseline" in warning for warning in fewer.warnings)
