@@ -183,7 +183,7 @@ RACES = [
         + BITS
         + "; ours is `rule=adaptive`, which places its points and stops by itself; others begin with 8 steps and "
         "double them until it is enough, as nobody knows the number before, and all tries count: the last one alone "
-        "takes about half of the time; packages that place their points evenly need more and are left out",
+        "takes some two thirds of the time; packages that place their points evenly need more and are left out",
     ),
     Race(
         key="smooth-grad",

@@ -18,7 +18,7 @@ from __future__ import annotations
 import torch
 
 from sightline.doctor.findings import Finding
-from sightline.models.heads import each_by_itself
+from sightline.models.heads import each_by_itself, entropy
 from sightline.passes.passes import Passes
 from sightline.types import Pixels
 
@@ -30,9 +30,9 @@ _SEED = 0
 def knowledge(passes: Passes, pixels: Pixels) -> Finding:
     """Whether the network answers these pictures otherwise than pictures of nothing, or tells them apart."""
     real, scrambled = (passes.probabilities(passes.scores(given)) for given in (pixels, without_form(pixels)))
-    away, by_label = (real - scrambled).abs(), each_by_itself(passes.head)
-    moves = float((away.amax(1) if by_label else away.sum(1) / 2).mean())
-    tells = float(_entropy(real.mean(0, keepdim=True), by_label) - _entropy(real, by_label).mean())
+    away = (real - scrambled).abs()
+    moves = float((away.amax(1) if each_by_itself(passes.head) else away.sum(1) / 2).mean())
+    tells = float(entropy(real.mean(0, keepdim=True), passes.head) - entropy(real, passes.head).mean())
     words = f"the answer to a picture lies {moves:.0%} from that to the same picture with scrambled phases, on average"
     numbers = {"moves": moves, "tells": tells}
     if moves >= LEAST or tells >= LEAST:
@@ -57,11 +57,3 @@ def without_form(pixels: Pixels) -> Pixels:
     drawn = torch.fft.irfft2(torch.fft.rfft2(pixels.float()) * phases, s=pixels.shape[-2:])
     low, high = pixels.amin((2, 3), keepdim=True), pixels.amax((2, 3), keepdim=True)
     return drawn.to(pixels.dtype).clamp(low, high)
-
-
-def _entropy(p: torch.Tensor, by_label: bool) -> torch.Tensor:
-    def of(q: torch.Tensor) -> torch.Tensor:
-        return -(q * q.clamp_min(1e-12).log()).sum(1)
-
-    p = p.clamp(0, 1)
-    return of(p) + of(1 - p) if by_label else of(p)

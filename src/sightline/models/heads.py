@@ -107,6 +107,16 @@ def each_by_itself(head: str) -> bool:
     return head in ("sigmoid", "independent-probabilities")
 
 
+def entropy(p: Scores, head: str) -> torch.Tensor:
+    """Of probabilities `b k`: `b`, in nats; of all labels' answers together where each is true or not by itself."""
+
+    def of(q: torch.Tensor) -> torch.Tensor:
+        return -(q * q.clamp_min(1e-12).log()).sum(1)
+
+    p = p.clamp(0, 1)
+    return of(p) + of(1 - p) if each_by_itself(head) else of(p)
+
+
 def _last_operation(raw: Scores) -> str:
     """The name of the operation that made the numbers, past those that do not change what they mean."""
     node = raw.grad_fn

@@ -13,7 +13,7 @@ from sightline.errors import ModelError
 from sightline.images.load import Picture, load
 from sightline.images.prepare import Preparation
 from sightline.models.classifier import Classifier, device_of, dtype_of
-from sightline.models.heads import each_by_itself, probabilities, tell_head, two_sided
+from sightline.models.heads import each_by_itself, entropy, probabilities, tell_head, two_sided
 
 FEW = 3
 """Pictures from which on their spread is known."""
@@ -101,32 +101,23 @@ def with_head(classifier: Classifier, picture: Picture) -> Classifier:
 def asked(classifier: Classifier, name: str, way: Preparation, shown: list[Picture]) -> Convention:
     """What the network makes of pictures, and of noise, that are prepared this way."""
     p = torch.cat([_probabilities(classifier, way, picture) for picture in shown])
-    entropy = _entropy(p, classifier.head)
+    each = entropy(p, classifier.head)
     first = p.amax(1)
     noise = [load(one) for one in _clouds(_SIDES if way.resize else shown[0].size)]
     on_noise = float(torch.cat([_probabilities(classifier, way, one).amax(1) for one in noise]).mean())
     sure = tuple(float(one) for one in first)
-    told = float(_entropy(p.mean(0, keepdim=True), classifier.head) - entropy.mean())
+    told = float(entropy(p.mean(0, keepdim=True), classifier.head) - each.mean())
     return Convention(
         name=name,
         preparation=way,
         confidence=float(first.mean()),
-        entropy=float(entropy.mean()),
+        entropy=float(each.mean()),
         on_noise=on_noise,
         evidence=sure,
         classes=p.shape[1],
         told=told,
         labels=each_by_itself(classifier.head),
     )
-
-
-def _entropy(p: torch.Tensor, head: str) -> torch.Tensor:
-    """`b`, in nats: of the one answer, or of all labels' answers together where each is by itself."""
-
-    def of(q: torch.Tensor) -> torch.Tensor:
-        return -(q * q.clamp_min(1e-12).log()).sum(1)
-
-    return of(p) + of(1 - p) if each_by_itself(head) else of(p)
 
 
 def _probabilities(classifier: Classifier, way: Preparation, picture: Picture) -> torch.Tensor:

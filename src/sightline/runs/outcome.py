@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.attribution.base import Maps, Method
-from sightline.attribution.gradient.integrated_gradients import FIXED
+from sightline.attribution.gradient.integrated_gradients import IntegratedGradients
 from sightline.attribution.result import Attribution, Explained, Origin, Prediction
 from sightline.errors import ModelError
 from sightline.models.heads import gives_probabilities
@@ -79,6 +79,10 @@ def attribution_of(about: About, maps: Maps, row: int, ready: Prepared) -> Attri
     )
 
 
+def _placed_beforehand(method: Method) -> bool:
+    return isinstance(method, IntegratedGradients) and method.rule != "adaptive"
+
+
 def _warnings(
     about: About, said: list[str], values: NDArray[np.float32], numbers: Mapping[str, float], target: Explained
 ) -> tuple[str, ...]:
@@ -94,7 +98,7 @@ def _warnings(
         found.append(
             f"the map does not add up: its sum is off by {error:+.4g} of a difference of scores of {difference:.4g} "
             f"({abs(error) / max(abs(difference), 1e-30):.1%}): give it more steps or samples"
-            + (", or rule=adaptive" if getattr(about.method, "rule", "adaptive") in FIXED else "")
+            + (", or rule=adaptive" if _placed_beforehand(about.method) else "")
             + (f", or another baseline than {begins}" if abs(error) > abs(difference) and begins is not None else "")
         )
     unsure = numbers.get("relative_error", 0.0)

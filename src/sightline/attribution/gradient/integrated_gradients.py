@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Literal, NamedTuple, get_args
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -40,10 +40,7 @@ from sightline.passes.passes import Passes
 from sightline.passes.perturbations import Path
 from sightline.types import Doc, Pixels, Range
 
-Fixed = Literal["gauss-legendre", "midpoint", "right", "left", "trapezoid"]
-Rule = Literal[Fixed, "adaptive"]
-FIXED: tuple[str, ...] = get_args(Fixed)
-"""The rules that place their points before anything is known."""
+Rule = Literal["gauss-legendre", "midpoint", "right", "left", "trapezoid", "adaptive"]
 _INSIDE = {"midpoint": 0.5, "right": 1.0, "left": 0.0}
 """Where in its part of the way a point lies."""
 
